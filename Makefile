@@ -1,0 +1,57 @@
+# make demo | test | lint | bench | clean. Each sets up .venv itself, once.
+
+SHELL  := /bin/bash
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+BIN    := .venv/bin
+
+CHECKPOINT := assets/checkpoints/svd_demo_random.safetensors
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo    write a short video into demo/ from the bundled picture (random weights: it shows noise)"
+	@echo "make test    run the tests (ARGS=... goes to pytest)"
+	@echo "make lint    style, formatting and types"
+	@echo "make bench   measure the speed on this machine (ARGS=... goes to the benchmark)"
+	@echo "make clean   remove .venv, caches and the demo's files"
+
+demo: .venv/run.stamp $(CHECKPOINT)
+	@$(BIN)/svd-nodes run workflows/api/quickstart.json --output demo
+
+test: .venv/dev.stamp
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+lint: .venv/dev.stamp
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check --diff .
+	@mkdir -p .venv/typing && ln -sfn "$(CURDIR)" .venv/typing/svd_nodes
+	@$(BIN)/mypy
+	@echo "Lint: clean."
+
+bench: .venv/run.stamp
+	@$(BIN)/python bench/speed.py $(ARGS)
+
+clean:
+	@rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info $(CHECKPOINT)
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(CHECKPOINT): | .venv/run.stamp
+	@mkdir -p $(@D)
+	@$(BIN)/python -m svd_nodes.tools.random_checkpoint $@ --preset demo
+
+# Two stamps: what the demo needs, and on top of it what the tests and the linters need.
+.venv/run.stamp: pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@echo "Setting up .venv (once; a few minutes) ..."
+	@"$(PYTHON)" -m venv .venv \
+	  || { echo "The venv module failed: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[standalone]'
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	@echo "Adding the test tools to .venv (once) ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
