@@ -1,0 +1,38 @@
+"""The CLIP image encoder, ViT-H/14 at full size, through transformers; imported when used."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .config import CLIPConfig
+from .image import squash
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def build_clip(config: CLIPConfig) -> "CLIPVisionModelWithProjection":
+    """The encoder without weights, on the meta device, in evaluation mode."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    with torch.device("meta"):
+        clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**config.to_json()))
+    # The one buffer that no checkpoint holds, so nothing would ever move it off the meta device.
+    embeddings = clip.vision_model.embeddings
+    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]
+    return clip.eval()
+
+
+def clip_pixels(
+    image: Tensor, size: int = 224, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
+) -> Tensor:
+    """What CLIP looks at: the whole picture squashed to a square and normalised. (b 3 h w) in 0..1 -> (b 3 size size)
+
+    Not cropped: the model was trained on squashed pictures, and a centre crop tells it of another picture.
+    """
+    shift, scale = torch.tensor(mean).to(image), torch.tensor(std).to(image)
+    return (squash(image, size) - shift[:, None, None]) / scale[:, None, None]

@@ -1,0 +1,195 @@
+"""What the networks look like, as data: one frozen dataclass per network.
+
+The fields carry the names of diffusers' `config.json`, so that a folder's config is read by copying and `pipe.unet.config`
+means what a diffusers user expects. A single-file checkpoint has no config: there it is read from the weights' shapes.
+Per-level fields are always tuples, finest level first.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+HEAD_CHANNELS = 64  # sgm's num_head_channels: no file stores it, a config may override it
+CLIP_HEAD_CHANNELS = 80  # ViT-H/14: 1280 channels in 16 heads
+
+
+class _Config:
+    """Reading and writing `config.json`: unknown keys are diffusers' own bookkeeping and are left out."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+
+    def to_json(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}  # type: ignore[call-overload]
+
+    def _per_level(self, levels: int, *names: str) -> None:
+        """Repeats a number given once for every level. (Frozen dataclasses are filled in through object.__setattr__.)"""
+        for name in names:
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) * levels if isinstance(value, int) else tuple(value))
+
+
+@dataclass(frozen=True)
+class UNetConfig(_Config):
+    """The spatio-temporal UNet. Defaults: SVD at full size, 1,524,623,082 parameters."""
+
+    in_channels: int = 8  # 4 of the noisy latent, 4 of the picture's latent
+    out_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: int | tuple[int, ...] = 2
+    down_block_types: tuple[str, ...] = ("CrossAttnDownBlockSpatioTemporal",) * 3 + ("DownBlockSpatioTemporal",)
+    up_block_types: tuple[str, ...] = ("UpBlockSpatioTemporal",) + ("CrossAttnUpBlockSpatioTemporal",) * 3
+    num_attention_heads: int | tuple[int, ...] = (5, 10, 20, 20)
+    transformer_layers_per_block: int | tuple[int, ...] = 1
+    cross_attention_dim: int | tuple[int, ...] = 1024
+    addition_time_embed_dim: int | tuple[int, ...] = 256  # sinusoid size of each conditioning scalar
+    projection_class_embeddings_input_dim: int = 768  # the sinusoids side by side
+    num_frames: int | None = None  # None: the file does not say (14 for SVD, 25 for SVD-XT)
+    sample_size: int | None = None
+
+    def __post_init__(self) -> None:
+        self._per_level(
+            len(self.block_out_channels),
+            *("layers_per_block", "num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
+        )
+        if isinstance(self.addition_time_embed_dim, int):
+            scalars = self.projection_class_embeddings_input_dim // self.addition_time_embed_dim
+            object.__setattr__(self, "addition_time_embed_dim", (self.addition_time_embed_dim,) * scalars)
+
+    @property
+    def down_attention(self) -> tuple[bool, ...]:
+        """Which levels have transformers on the way down, finest first."""
+        return tuple(name.startswith("CrossAttn") for name in self.down_block_types)
+
+    @property
+    def up_attention(self) -> tuple[bool, ...]:
+        """Which levels have transformers on the way up, finest first (`up_block_types` is coarsest first)."""
+        return tuple(name.startswith("CrossAttn") for name in reversed(self.up_block_types))
+
+    def to_json(self) -> dict[str, Any]:
+        values = super().to_json()
+        dims = values["addition_time_embed_dim"]
+        values["addition_time_embed_dim"] = dims[0] if len(set(dims)) == 1 else dims  # diffusers takes one number
+        return values
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes) -> Self:
+        """Reads the config off a single file's UNet weights, named without their `model.diffusion_model.` prefix."""
+        channels, layers, down, depth, context = [0], [0], [False], [1], [1024]
+        for i in range(1, _count(shapes, r"input_blocks\.(\d+)\.")):
+            if f"input_blocks.{i}.0.op.weight" in shapes:
+                for per_level, first in ((channels, 0), (layers, 0), (down, False), (depth, 1), (context, context[-1])):
+                    per_level.append(first)
+                continue
+            channels[-1] = shapes[f"input_blocks.{i}.0.out_layers.3.weight"][0]
+            layers[-1] += 1
+            if f"input_blocks.{i}.1.norm.weight" in shapes:
+                down[-1] = True
+                depth[-1] = _count(shapes, rf"input_blocks\.{i}\.1\.transformer_blocks\.(\d+)\.")
+                context[-1] = shapes[f"input_blocks.{i}.1.transformer_blocks.0.attn2.to_k.weight"][1]
+        depth[-1] = _count(shapes, r"middle_block\.1\.transformer_blocks\.(\d+)\.")
+        context[-1] = shapes["middle_block.1.transformer_blocks.0.attn2.to_k.weight"][1]
+        up, block = [], 0
+        for level in reversed(range(len(channels))):
+            up.append(f"output_blocks.{block}.1.norm.weight" in shapes)
+            block += layers[level] + 1
+        vector = shapes["label_emb.0.0.weight"][1]
+        return cls(
+            in_channels=shapes["input_blocks.0.0.weight"][1],
+            out_channels=shapes["out.2.weight"][0],
+            block_out_channels=tuple(channels),
+            layers_per_block=tuple(layers),
+            down_block_types=tuple("CrossAttnDownBlockSpatioTemporal" if a else "DownBlockSpatioTemporal" for a in down),
+            up_block_types=tuple("CrossAttnUpBlockSpatioTemporal" if a else "UpBlockSpatioTemporal" for a in up),
+            num_attention_heads=tuple(max(c // HEAD_CHANNELS, 1) for c in channels),
+            transformer_layers_per_block=tuple(depth),
+            cross_attention_dim=tuple(context),
+            addition_time_embed_dim=SCALAR_DIMS.get(vector, vector // 3),
+            projection_class_embeddings_input_dim=vector,
+        )
+
+
+SCALAR_DIMS = {256: (256,), 1280: (256, 512, 512)}  # SV3D_u: cond_aug; SV3D_p: cond_aug, polar, azimuth. SVD: three equal
+
+
+@dataclass(frozen=True)
+class VAEConfig(_Config):
+    """The autoencoder: picture encoder, and a temporal (or, in `*_image_decoder` files, plain) decoder."""
+
+    in_channels: int = 3
+    out_channels: int = 3
+    block_out_channels: tuple[int, ...] = (128, 256, 512, 512)
+    layers_per_block: int = 2
+    latent_channels: int = 4
+    scaling_factor: float = 0.18215
+    force_upcast: bool = True
+    sample_size: int | None = None
+    temporal_decoder: bool = True
+    quant_conv: bool = True  # after the encoder
+    post_quant_conv: bool = False  # before the decoder
+    decoder_mid_layers: int = 2  # diffusers ties it to layers_per_block, sgm always has two
+
+    @property
+    def downscale(self) -> int:
+        """Pixels per latent cell along one side: 8 at full size."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        return super().from_json({"decoder_mid_layers": values.get("layers_per_block", 1), **values})
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes) -> Self:
+        """Reads the config off VAE weights named `encoder.*`, `decoder.*`, `quant_conv.*`, `post_quant_conv.*`."""
+        levels = _count(shapes, r"decoder\.up\.(\d+)\.")
+        return cls(
+            in_channels=shapes["encoder.conv_in.weight"][1],
+            out_channels=shapes["decoder.conv_out.weight"][0],
+            block_out_channels=tuple(shapes[f"decoder.up.{i}.block.0.conv1.weight"][0] for i in range(levels)),
+            layers_per_block=_count(shapes, r"decoder\.up\.0\.block\.(\d+)\.") - 1,
+            latent_channels=shapes["decoder.conv_in.weight"][1],
+            temporal_decoder="decoder.mid.block_1.mix_factor" in shapes,
+            quant_conv="quant_conv.weight" in shapes,
+            post_quant_conv="post_quant_conv.weight" in shapes,
+            decoder_mid_layers=_count(shapes, r"decoder\.mid\.block_(\d+)\.") - 1,
+        )
+
+
+@dataclass(frozen=True)
+class CLIPConfig(_Config):
+    """The CLIP image encoder, in the words of transformers' `CLIPVisionConfig`. Defaults: ViT-H/14."""
+
+    hidden_size: int = 1280
+    intermediate_size: int = 5120
+    num_hidden_layers: int = 32
+    num_attention_heads: int = 16
+    image_size: int = 224
+    patch_size: int = 14
+    projection_dim: int = 1024
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-5
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes) -> Self:
+        """Reads the config off CLIP weights in transformers' names."""
+        hidden, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
+        tokens = shapes["vision_model.embeddings.position_embedding.weight"][0] - 1
+        return cls(
+            hidden_size=hidden,
+            intermediate_size=shapes["vision_model.encoder.layers.0.mlp.fc1.weight"][0],
+            num_hidden_layers=_count(shapes, r"vision_model\.encoder\.layers\.(\d+)\."),
+            num_attention_heads=max(hidden // CLIP_HEAD_CHANNELS, 1),
+            image_size=round(tokens**0.5) * patch,
+            patch_size=patch,
+            projection_dim=shapes["visual_projection.weight"][0],
+        )
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    """One more than the highest number that the pattern's group takes at the start of a name."""
+    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)

@@ -1,0 +1,49 @@
+"""Classifier-free guidance with its own scale for every frame.
+
+SVD guides the first frames, which the picture pins down, less than the last: a ramp over the clip (arXiv:2311.15127,
+appendix D). SV3D, whose orbit comes back to the picture, uses a triangle (arXiv:2403.12008).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+def linear(minimum: float, maximum: float, frames: int) -> Tensor:
+    """From `minimum` at the first frame to `maximum` at the last. (frames,)"""
+    return torch.linspace(minimum, maximum, frames)
+
+
+def triangle(minimum: float, maximum: float, frames: int) -> Tensor:
+    """From `minimum` up to `maximum` half-way and back: w = 2 |v - floor(v + 1/2)| for v in 0..1. (frames,)"""
+    v = torch.linspace(0, 1, frames)
+    return minimum + (maximum - minimum) * 2 * (v - (v + 0.5).floor()).abs()
+
+
+def constant(minimum: float, maximum: float, frames: int) -> Tensor:
+    """`maximum` at every frame; `minimum` is not used. (frames,)"""
+    return torch.full((frames,), float(maximum))
+
+
+SHAPES: dict[str, Callable[[float, float, int], Tensor]] = {
+    "linear": linear,
+    "triangle": triangle,
+    "constant": constant,
+}
+
+
+def guidance_scale(shape: str, minimum: float, maximum: float, frames: int) -> Tensor:
+    """The scale of every frame, (frames,) fp32, of one of SHAPES. InputError on an unknown shape or no frames."""
+    if shape not in SHAPES:
+        raise InputError(f"Guidance '{shape}' is unknown: choose one of {', '.join(SHAPES)}.")
+    if frames < 1:
+        raise InputError(f"frames is {frames}: a clip has at least 1 frame.")
+    return SHAPES[shape](minimum, maximum, frames)
+
+
+def guide(uncond: Tensor, cond: Tensor, scale: Tensor) -> Tensor:
+    """Away from the unconditional prediction, through the conditional one: u + scale (c - u)."""
+    return uncond + scale * (cond - uncond)

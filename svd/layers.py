@@ -1,0 +1,133 @@
+"""What the UNet and the VAE are built from.
+
+Everything lives in channels-last (NHWC) memory. There a clip's frames can be seen as images, `(b t) c h w`, or as one
+tall image per clip whose rows are the frames, `b c t (h w)`, without moving a byte. In the second view a [3,1,1]
+convolution over time is a (3,1) convolution, and a GroupNorm takes its statistics over all frames: the temporal half of
+every residual block is the spatial half's code on the other view, and no Conv3d is needed on any device.
+
+Layers that own weights come from `ops`, by default `torch.nn`; a host passes its own to stream them.
+"""
+
+import math
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Ops = Any  # torch.nn, or a namespace with the same layer classes
+
+GROUPS = 32
+
+
+def as_clip(x: Tensor, frames: int) -> Tensor:
+    """Frames as the rows of one tall image per clip: "(b t) c h w -> b c t (h w)"."""
+    return rearrange(x, "(b t) c h w -> b c t (h w)", t=frames)
+
+
+def as_images(x: Tensor, height: int) -> Tensor:
+    """The inverse of `as_clip`: "b c t (h w) -> (b t) c h w"."""
+    return rearrange(x, "b c t (h w) -> (b t) c h w", h=height)
+
+
+def sinusoid(value: Tensor, channels: int, period: float = 10000.0) -> Tensor:
+    """(...) -> (... channels) fp32: cos(v f), sin(v f) for frequencies f falling from 1 towards 1/period.
+
+    Always fp32: half precision cannot hold a motion bucket of 300 next to an augmentation of 0.02.
+    """
+    half = channels // 2
+    frequencies = torch.exp(-math.log(period) * torch.arange(half, device=value.device, dtype=torch.float32) / half)
+    angles = value.float()[..., None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def embedding_mlp(c_in: int, c_hidden: int, c_out: int, ops: Ops) -> nn.Sequential:
+    """Linear, SiLU, Linear: turns a sinusoid into an embedding."""
+    return nn.Sequential(ops.Linear(c_in, c_hidden), nn.SiLU(), ops.Linear(c_hidden, c_out))
+
+
+def blend(x: Tensor, y: Tensor, mix_factor: Tensor) -> Tensor:
+    """sigmoid(mix_factor) x + (1 - sigmoid(mix_factor)) y.
+
+    The factor is brought to the data at use: hosts that stream layers leave bare parameters where they were.
+    """
+    alpha = mix_factor.to(x.device, torch.float32).sigmoid().to(x.dtype)
+    return torch.lerp(y, x, alpha)
+
+
+class TimeMixer(nn.Module):
+    """The UNet's blend of a spatial and a temporal branch: its weight is the spatial branch's share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix_factor = nn.Parameter(torch.zeros(1))
+
+    def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
+        return blend(spatial, temporal, self.mix_factor)
+
+
+class ResBlock(nn.Module):
+    """GroupNorm SiLU conv, plus embedding, GroupNorm SiLU conv, plus input.
+
+    Kernel (3, 3) sees images, (n, c, h, w). Kernel (3, 1) sees clips, (b, c, t, h w), and works over time.
+    """
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int | None, kernel: tuple[int, int], ops: Ops) -> None:
+        super().__init__()
+        conv = {"kernel_size": kernel, "padding": (kernel[0] // 2, kernel[1] // 2)}
+        self.in_layers = nn.Sequential(
+            ops.GroupNorm(GROUPS, c_in, eps=1e-5), nn.SiLU(), ops.Conv2d(c_in, c_out, **conv)
+        )
+        if c_emb is not None:
+            self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(c_emb, c_out))
+        self.out_layers = nn.Sequential(
+            ops.GroupNorm(GROUPS, c_out, eps=1e-5), nn.SiLU(), nn.Identity(), ops.Conv2d(c_out, c_out, **conv)
+        )  # the Identity keeps the place, and so the numbering, of training's dropout
+        self.skip_connection = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
+
+    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
+        """x: (n, c_in, h, w); emb: (b t, c_emb), one row per frame. Returns (n, c_out, h, w)."""
+        h = self.in_layers(x)
+        if emb is not None:
+            # Images take one row each; a clip takes its t rows along its own rows, the frames.
+            h = h + rearrange(self.emb_layers(emb), "(n t) c -> n c t 1", n=len(x))
+        return self.skip_connection(x) + self.out_layers(h)
+
+
+class VideoResBlock(ResBlock):
+    """A residual block over space, one over time on its result, and the learned blend of the two."""
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int, ops: Ops) -> None:
+        super().__init__(c_in, c_out, c_emb, (3, 3), ops)
+        self.time_stack = ResBlock(c_out, c_out, c_emb, (3, 1), ops)
+        self.time_mixer = TimeMixer()
+
+    def forward(self, x: Tensor, emb: Tensor, frames: int) -> Tensor:  # type: ignore[override]
+        """(b t) c_in h w -> (b t) c_out h w"""
+        x = super().forward(x, emb)
+        clip = as_clip(x, frames)
+        return as_images(self.time_mixer(clip, self.time_stack(clip, emb)), x.shape[-2])
+
+
+class Downsample(nn.Module):
+    """Halves height and width (rounding up) with a strided convolution."""
+
+    def __init__(self, channels: int, ops: Ops) -> None:
+        super().__init__()
+        self.op = ops.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Nearest neighbour to the given size or to twice the input's, then a convolution."""
+
+    def __init__(self, channels: int, ops: Ops) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """`size` is (h, w): the skip connection's, which after an odd height or width is not quite twice x's."""
+        return self.conv(F.interpolate(x, size=size or (2 * x.shape[-2], 2 * x.shape[-1]), mode="nearest"))

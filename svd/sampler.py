@@ -1,0 +1,124 @@
+"""The sampler: EDM's stochastic Euler method on SVD's guided denoiser.
+
+Algorithm 2 of arXiv:2206.00364 without its second-order correction, as SVD's authors sample. With churn 0, the default,
+it is the deterministic Euler method. The state is fp32 whatever the network runs in: at sigma = 700 half precision would
+round it to multiples of 2.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from .conditioning import Conditioning
+from .edm import c_in, c_noise, c_out, c_skip
+from .errors import NonFiniteError
+from .guidance import guide
+from .unet import UNet
+
+Callback = Callable[[int, int, Tensor], None]  # step 1..total, total, denoised estimate (b t) c h w
+
+
+@dataclass(frozen=True)
+class Churn:
+    """Fresh noise added before each step, EDM's S_churn, S_tmin, S_tmax and S_noise. Off by default."""
+
+    s_churn: float = 0.0
+    s_tmin: float = 0.0
+    s_tmax: float = float("inf")
+    s_noise: float = 1.0
+
+    def gamma(self, sigma: Tensor, steps: int) -> float:
+        """How much to raise sigma by, as a share of it."""
+        return min(self.s_churn / steps, 2**0.5 - 1) if self.s_tmin <= sigma <= self.s_tmax else 0.0
+
+
+def clip_generators(seed: int, clips: int) -> list[torch.Generator]:
+    """One CPU generator per clip: clip i has seed + i, and so is the clip that it would be on its own."""
+    return [torch.Generator().manual_seed((seed + i) % 2**64) for i in range(clips)]
+
+
+def draw_noise(generators: Sequence[torch.Generator], frames: int, channels: int, height: int, width: int) -> Tensor:
+    """Unit Gaussian noise, (b t) c h w fp32 on the generators' device, one generator per clip.
+
+    Drawn on the CPU, so that a seed means the same clip on every card. Sizes are the latent's.
+    """
+    shape = (frames, channels, height, width)
+    return torch.cat([torch.randn(shape, generator=g, device=g.device) for g in generators])
+
+
+def start(noise: Tensor, sigma: Tensor, latent: Tensor | None = None) -> Tensor:
+    """The state at noise level sigma that sampling starts from; all (b t) c h w.
+
+    From nothing, the noise stands for noise and data together (variance sigma^2 + 1, as sgm starts). From a clean latent,
+    it is the latent with noise of level sigma on top.
+    """
+    return noise * (1 + sigma**2).sqrt() if latent is None else latent + sigma * noise
+
+
+@torch.no_grad()
+def sample(
+    unet: UNet,
+    conditioning: Conditioning,
+    x: Tensor,
+    sigmas: Tensor,
+    scale: Tensor,
+    *,
+    churn: Churn = Churn(),
+    generators: Sequence[torch.Generator] = (),
+    callback: Callback | None = None,
+) -> Tensor:
+    """Denoises x from sigmas[0] to sigmas[-1].
+
+    x: (b t) c h w at noise level sigmas[0] (see `start`), on the network's device. sigmas: (steps + 1,), falling.
+    scale: (t,) guidance of every frame. generators: one per clip, for churn. Returns the latent, (b t) c h w fp32.
+    NonFiniteError names the step after which NaN or infinity appeared.
+    """
+    frames = len(scale)
+    denoise = guided_denoiser(unet, conditioning.to(x.device, unet.dtype), scale.to(x.device))
+    x, sigmas = x.float(), sigmas.to(x.device)
+    steps = len(sigmas) - 1
+    for step, (sigma, next_sigma) in enumerate(pairwise(sigmas), start=1):
+        sigma_hat = sigma * (1 + churn.gamma(sigma, steps))
+        if sigma_hat > sigma:
+            noise = draw_noise(generators, frames, *x.shape[1:]).to(x.device)
+            x = x + (sigma_hat**2 - sigma**2).sqrt() * churn.s_noise * noise
+
+        denoised = denoise(x, sigma_hat)
+        d = (x - denoised) / sigma_hat
+        x = x + (next_sigma - sigma_hat) * d
+
+        _check_finite(x, step, steps, unet.dtype)
+        if callback is not None:
+            callback(step, steps, denoised)
+    return x
+
+
+def guided_denoiser(unet: UNet, conditioning: Conditioning, scale: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """D(x; sigma) of the guided model. Both halves of guidance go through the network as one batch.
+
+    Where every frame's scale is 1 the unconditional half cancels, and is not computed.
+    """
+    frames, clips = len(scale), len(conditioning.context)
+    guided = bool((scale != 1).any())
+    told = conditioning.unconditional().cat(conditioning) if guided else conditioning
+    concat = told.concat.repeat_interleave(frames, dim=0)
+    frame_scale = scale.repeat(clips)[:, None, None, None]
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        x_in = (c_in(sigma) * x).to(unet.dtype)
+        x_in = torch.cat([x_in.repeat(2 if guided else 1, 1, 1, 1), concat], dim=1)
+        F = unet(x_in, c_noise(sigma), told.context, told.scalars, frames).float()
+        if guided:
+            F = guide(*F.chunk(2), frame_scale)  # the same as guiding D: both are c_skip x + c_out F
+        return c_skip(sigma) * x + c_out(sigma) * F
+
+    return denoise
+
+
+def _check_finite(x: Tensor, step: int, steps: int, dtype: torch.dtype) -> None:
+    if not x.isfinite().all():
+        remedy = "load the model in bf16 or fp32" if dtype == torch.float16 else "check the checkpoint with `inspect`"
+        raise NonFiniteError(f"The sampler's state became NaN or infinite in step {step} of {steps}: {remedy}.")

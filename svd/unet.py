@@ -1,0 +1,126 @@
+"""The spatio-temporal UNet of Stable Video Diffusion (arXiv:2311.15127; the temporal layers are arXiv:2304.08818's).
+
+Its module tree is the single-file checkpoint's tree, name for name.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .attention import FeedForward, SpatialVideoTransformer
+from .config import UNetConfig
+from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_mlp, sinusoid
+
+
+class Stage(nn.ModuleList):
+    """One entry of the UNet's lists: the layers between two skip connections."""
+
+    def forward(self, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None) -> Tensor:
+        for layer in self:
+            if isinstance(layer, VideoResBlock):
+                x = layer(x, emb, frames)
+            elif isinstance(layer, SpatialVideoTransformer):
+                x = layer(x, context, frames)
+            elif isinstance(layer, Upsample):
+                x = layer(x, size)
+            else:
+                x = layer(x)
+        return x
+
+
+class UNet(nn.Module):
+    """F(x_in; c_noise, conditioning): what SVD's denoiser is made of (see edm.c_out and sampler.guided_denoiser)."""
+
+    def __init__(self, config: UNetConfig, ops: Ops = nn) -> None:
+        super().__init__()
+        self.config = config
+        channels, layers = config.block_out_channels, config.layers_per_block
+        c_emb = 4 * channels[0]
+
+        def res(c_in: int, c_out: int) -> VideoResBlock:
+            return VideoResBlock(c_in, c_out, c_emb, ops)
+
+        def transformer(level: int) -> SpatialVideoTransformer:
+            heads, depth = config.num_attention_heads[level], config.transformer_layers_per_block[level]
+            return SpatialVideoTransformer(channels[level], heads, depth, config.cross_attention_dim[level], ops)
+
+        self.time_embed = embedding_mlp(channels[0], c_emb, c_emb, ops)
+        self.label_emb = nn.Sequential(
+            embedding_mlp(config.projection_class_embeddings_input_dim, c_emb, c_emb, ops)
+        )
+
+        c, last = channels[0], len(channels) - 1
+        self.input_blocks = nn.ModuleList([Stage([ops.Conv2d(config.in_channels, c, 3, padding=1)])])
+        skips = [c]
+        for level, width in enumerate(channels):
+            for _ in range(layers[level]):
+                attention = [transformer(level)] if config.down_attention[level] else []
+                self.input_blocks.append(Stage([res(c, width), *attention]))
+                skips.append(c := width)
+            if level < last:
+                self.input_blocks.append(Stage([Downsample(c, ops)]))
+                skips.append(c)
+
+        self.middle_block = Stage([res(c, c), transformer(last), res(c, c)])
+
+        self.output_blocks = nn.ModuleList()
+        for level, width in reversed(list(enumerate(channels))):
+            for layer in range(layers[level] + 1):
+                attention = [transformer(level)] if config.up_attention[level] else []
+                upsample = [Upsample(width, ops)] if level > 0 and layer == layers[level] else []
+                self.output_blocks.append(Stage([res(c + skips.pop(), width), *attention, *upsample]))
+                c = width
+
+        self.out = nn.Sequential(
+            ops.GroupNorm(GROUPS, c, eps=1e-5), nn.SiLU(), ops.Conv2d(c, config.out_channels, 3, padding=1)
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in: x and context come in it."""
+        return self.out[2].weight.dtype
+
+    def forward(self, x: Tensor, c_noise: Tensor, context: Tensor, scalars: Tensor, frames: int) -> Tensor:
+        """(b t) c_in h w -> (b t) c_out h w
+
+        x: scaled noisy latents, and after them in the channels the picture's latent. c_noise: (b) or a number.
+        context: (b n c_context), the picture's CLIP embedding. scalars: (b k), or (b t k) where they change along the
+        clip, the micro-conditioning as plain numbers (fps - 1, motion bucket, augmentation strength).
+        """
+        emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
+        h = self.input_blocks[0][0](x.contiguous(memory_format=torch.channels_last))
+        skips = [h]
+        for stage in self.input_blocks[1:]:
+            h = stage(h, emb, context, frames)
+            skips.append(h)
+        h = self.middle_block(h, emb, context, frames)
+        for stage in self.output_blocks:
+            h = torch.cat([h, skips.pop()], dim=1)
+            h = stage(h, emb, context, frames, size=skips[-1].shape[-2:] if skips else None)
+        return self.out(h)
+
+    def _embed(self, c_noise: Tensor, scalars: Tensor, clips: int, frames: int, dtype: torch.dtype) -> Tensor:
+        """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb."""
+        time = self.time_embed(sinusoid(c_noise.expand(clips), self.config.block_out_channels[0]).to(dtype))  # b c
+        if scalars.ndim == 2:
+            scalars = scalars[:, None].expand(-1, frames, -1)
+        sizes = self.config.addition_time_embed_dim
+        vector = torch.cat([sinusoid(s, size) for s, size in zip(scalars.unbind(-1), sizes, strict=True)], dim=-1)
+        return (time[:, None] + self.label_emb(vector.to(dtype))).flatten(0, 1)
+
+    def enable_forward_chunking(self, chunk_size: int | None = None, dim: int = 0) -> None:
+        """Runs every feed-forward in pieces of `chunk_size` (default 1) along `dim` (0: frames, 1: places).
+
+        Less memory, the same result. Temporal feed-forwards too. ValueError on another dim.
+        """
+        if dim not in (0, 1):
+            raise ValueError(f"dim is {dim}: feed-forwards can be chunked along 0 (frames) or 1 (places).")
+        self._chunk_feed_forward(chunk_size or 1, dim)
+
+    def disable_forward_chunking(self) -> None:
+        """Runs every feed-forward in one piece again."""
+        self._chunk_feed_forward(None, 0)
+
+    def _chunk_feed_forward(self, chunk_size: int | None, dim: int) -> None:
+        for module in self.modules():
+            if isinstance(module, FeedForward):
+                module.chunk_size, module.chunk_dim = chunk_size, dim

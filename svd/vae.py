@@ -1,0 +1,229 @@
+"""The autoencoder: pictures to latents and, with temporal layers, latents back to a clip (arXiv:2311.15127, appendix D).
+
+Its module tree is the single-file checkpoint's: `encoder`, `quant_conv`, `decoder`, and in image-decoder files
+`post_quant_conv`.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import VAEConfig
+from .errors import InputError, NonFiniteError
+from .layers import GROUPS, Ops, ResBlock, Upsample, as_clip, as_images, blend
+
+
+class ResnetBlock(nn.Module):
+    """GroupNorm SiLU conv, twice, plus input, on each frame by itself."""
+
+    def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
+        super().__init__()
+        self.norm1 = ops.GroupNorm(GROUPS, c_in, eps=1e-6)
+        self.conv1 = ops.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2 = ops.GroupNorm(GROUPS, c_out, eps=1e-6)
+        self.conv2 = ops.Conv2d(c_out, c_out, 3, padding=1)
+        self.nin_shortcut = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(b t) c_in h w -> (b t) c_out h w"""
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return self.nin_shortcut(x) + h
+
+
+class VideoResnetBlock(ResnetBlock):
+    """The same, then a residual block over time, and a blend whose weight (unlike the UNet's) is the temporal share."""
+
+    def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
+        super().__init__(c_in, c_out, ops)
+        self.time_stack = ResBlock(c_out, c_out, None, (3, 1), ops)
+        self.mix_factor = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(b t) c_in h w -> (b t) c_out h w"""
+        x = super().forward(x, frames)
+        clip = as_clip(x, frames)
+        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])
+
+
+class AttnBlock(nn.Module):
+    """Single-head self-attention over a frame's places. Its linear layers are stored as 1x1 convolutions."""
+
+    def __init__(self, channels: int, ops: Ops) -> None:
+        super().__init__()
+        self.norm = ops.GroupNorm(GROUPS, channels, eps=1e-6)
+        self.q = ops.Conv2d(channels, channels, 1)
+        self.k = ops.Conv2d(channels, channels, 1)
+        self.v = ops.Conv2d(channels, channels, 1)
+        self.proj_out = ops.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """n c h w -> n c h w"""
+        h = self.norm(x)
+        q, k, v = (rearrange(conv(h), "n c h w -> n 1 (h w) c") for conv in (self.q, self.k, self.v))
+        h = F.scaled_dot_product_attention(q, k, v)
+        return x + self.proj_out(rearrange(h, "n 1 (h w) c -> n c h w", h=x.shape[-2]))
+
+
+class Middle(nn.Module):
+    """Block, attention, block at the coarsest level.
+
+    diffusers makes the decoder as many blocks here as its other levels have, yet runs at most two, and the attention only
+    with the second. The surplus is built, so that every weight has its place, and never run.
+    """
+
+    def __init__(self, channels: int, blocks: int, block: type[ResnetBlock], ops: Ops) -> None:
+        super().__init__()
+        for i in range(1, blocks + 1):
+            self.add_module(f"block_{i}", block(channels, channels, ops))
+        self.attn_1 = AttnBlock(channels, ops)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        x = self.block_1(x, frames)
+        if hasattr(self, "block_2"):
+            x = self.block_2(self.attn_1(x), frames)
+        return x
+
+
+class Level(nn.Module):
+    """The blocks of one resolution. The step to the next is added as `downsample` or `upsample`, the checkpoint's names."""
+
+    def __init__(self, widths: list[int], block: type[ResnetBlock], ops: Ops) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(block(c_in, c_out, ops) for c_in, c_out in pairwise(widths))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        for block in self.block:
+            x = block(x, frames)
+        return x
+
+
+class Downsample(nn.Module):
+    """Halves height and width. The zero row and column go below and to the right alone."""
+
+    def __init__(self, channels: int, ops: Ops) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Encoder(nn.Module):
+    """Pictures to the moments (mean, log variance) of their latents."""
+
+    def __init__(self, config: VAEConfig, ops: Ops) -> None:
+        super().__init__()
+        channels = config.block_out_channels
+        self.conv_in = ops.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        for i, width in enumerate(channels):
+            level = Level([channels[max(i - 1, 0)], *[width] * config.layers_per_block], ResnetBlock, ops)
+            level.downsample = Downsample(width, ops) if i < len(channels) - 1 else nn.Identity()
+            self.down.append(level)
+        self.mid = Middle(channels[-1], 2, ResnetBlock, ops)
+        self.norm_out = ops.GroupNorm(GROUPS, channels[-1], eps=1e-6)
+        self.conv_out = ops.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """n 3 H W -> n (2 c) h w"""
+        h = self.conv_in(x)
+        for level in self.down:
+            h = level.downsample(level(h, frames=1))
+        return self.conv_out(F.silu(self.norm_out(self.mid(h, frames=1))))
+
+
+class Decoder(nn.Module):
+    """Latents to frames. With temporal layers every frame sees all others, through the norms over time."""
+
+    def __init__(self, config: VAEConfig, ops: Ops) -> None:
+        super().__init__()
+        channels, layers = config.block_out_channels, config.layers_per_block + 1
+        block = VideoResnetBlock if config.temporal_decoder else ResnetBlock
+        self.conv_in = ops.Conv2d(config.latent_channels, channels[-1], 3, padding=1)
+        self.mid = Middle(channels[-1], config.decoder_mid_layers, block, ops)
+        self.up = nn.ModuleList()
+        for i, width in enumerate(channels):
+            level = Level([channels[min(i + 1, len(channels) - 1)], *[width] * layers], block, ops)
+            level.upsample = Upsample(width, ops) if i > 0 else nn.Identity()
+            self.up.append(level)
+        self.norm_out = ops.GroupNorm(GROUPS, channels[0], eps=1e-6)
+        self.conv_out = ops.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        if config.temporal_decoder:  # the checkpoint files it under the spatial convolution
+            self.conv_out.time_mix_conv = ops.Conv2d(config.out_channels, config.out_channels, (3, 1), padding=(1, 0))
+
+    def forward(self, z: Tensor, frames: int) -> Tensor:
+        """(b t) c h w -> (b t) 3 H W"""
+        h = self.mid(self.conv_in(z), frames)
+        for level in reversed(self.up):
+            h = level.upsample(level(h, frames))
+        x = self.conv_out(F.silu(self.norm_out(h)))
+        if hasattr(self.conv_out, "time_mix_conv"):
+            x = as_images(self.conv_out.time_mix_conv(as_clip(x, frames)), x.shape[-2])
+        return x
+
+
+class VAE(nn.Module):
+    """Encoder and decoder. Each computes in its own weights' precision: the encoder is kept in fp32 by the loader."""
+
+    def __init__(self, config: VAEConfig, ops: Ops = nn) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config, ops)
+        self.decoder = Decoder(config, ops)
+        c, moments = config.latent_channels, 2 * config.latent_channels
+        self.quant_conv = ops.Conv2d(moments, moments, 1) if config.quant_conv else nn.Identity()
+        self.post_quant_conv = ops.Conv2d(c, c, 1) if config.post_quant_conv else nn.Identity()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The decoder's precision."""
+        return self.decoder.conv_in.weight.dtype
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Pictures in -1..1 to the mode of their latents: n 3 H W -> n c h w, not scaled, in the encoder's precision."""
+        x = image.to(self.encoder.conv_in.weight.dtype).contiguous(memory_format=torch.channels_last)
+        mean, _log_variance = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
+        return mean
+
+    def decode(self, latent: Tensor, frames: int) -> Tensor:
+        """Latents at the VAE's scale to frames in -1..1: (b t) c h w -> (b t) 3 H W, in the decoder's precision."""
+        z = latent.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.decoder(self.post_quant_conv(z), frames)
+
+
+@torch.no_grad()
+def decode(
+    vae: VAE,
+    latent: Tensor,
+    frames: int,
+    frames_per_chunk: int | None = None,
+    callback: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """The sampler's latent to frames: (b t) c h w -> (b t) 3 H W fp32 in 0..1.
+
+    `frames_per_chunk` bounds memory and is part of the result: the temporal layers see one chunk at a time, and a chunk
+    never spans two clips. None decodes each clip whole. callback(frames done, frames in all) follows each chunk.
+    InputError on a chunk below 1; NonFiniteError names the frames in which NaN or infinity appeared.
+    """
+    size = frames if frames_per_chunk is None else frames_per_chunk
+    if size < 1:
+        raise InputError(f"frames_per_chunk is {size}: decode at least 1 frame at a time (14 is usual).")
+    chunks = [chunk for clip in latent.split(frames) for chunk in clip.split(size)]
+    decoded: list[Tensor] = []
+    done = 0
+    for chunk in chunks:
+        images = vae.decode(chunk / vae.config.scaling_factor, frames=len(chunk)).float()
+        if not images.isfinite().all():
+            raise NonFiniteError(
+                f"Decoding frames {done} to {done + len(chunk) - 1} gave NaN or infinity: load the VAE in bf16 or fp32."
+            )
+        decoded.append((images / 2 + 0.5).clamp(0, 1))
+        done += len(chunk)
+        if callback is not None:
+            callback(done, len(latent))
+    return torch.cat(decoded)
