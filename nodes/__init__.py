@@ -1,0 +1,28 @@
+"""The node classes, one job a file. They unwrap wires, call one function of `svd`, and wrap the result."""
+
+from .condition import Condition
+from .decode import Decode
+from .encode import EncodeClip, EncodeLatent
+from .host import ComfyExtension, io
+from .image import FitImage
+from .load import LoadCheckpoint
+from .sample import Sample
+from .sigmas import Sigmas
+
+NODES: list[type[io.ComfyNode]] = [
+    LoadCheckpoint,
+    FitImage,
+    EncodeClip,
+    EncodeLatent,
+    Condition,
+    Sigmas,
+    Sample,
+    Decode,
+]
+
+
+class Extension(ComfyExtension):
+    """What the editor asks for the pack's nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

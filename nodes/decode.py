@@ -1,0 +1,54 @@
+"""SVD VAE Decode."""
+
+from typing import TYPE_CHECKING
+
+from . import check, memory, wires
+from .host import Network, io, progress
+
+if TYPE_CHECKING:
+    from ..svd.vae import VAE
+
+SMALLER = "There is not enough memory to decode {} frames at once: set frames_per_chunk lower."
+
+
+class Decode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StableVideoDecode",
+            display_name="SVD VAE Decode",
+            category=wires.CATEGORY,
+            description="Turns the video's latent into frames with the temporal decoder.",
+            inputs=[
+                wires.Vae.Input("vae", tooltip="The VAE of Load SVD Checkpoint."),
+                io.Latent.Input("latent", tooltip="The video's latent, from the SVD Sampler."),
+                io.Int.Input(
+                    "frames_per_chunk",
+                    default=14,
+                    min=1,
+                    max=1024,
+                    tooltip="How many frames are decoded together. Lower needs less memory, higher flickers less. It "
+                    "is part of the result: the same number gives the same video on every card.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The frames, clip after clip, for Create Video."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, frames_per_chunk: int | None = None) -> check.Verdict:
+        return check.first_problem(check.between("frames_per_chunk", frames_per_chunk, 1, 1024))
+
+    @classmethod
+    def execute(cls, vae: "Network[VAE]", latent: wires.Latent, frames_per_chunk: int) -> io.NodeOutput:
+        from ..svd.vae import decode
+
+        check.require(cls.validate_inputs(frames_per_chunk))
+        latents, frames = wires.from_latent(latent)
+        config, chunk = vae.module.config, min(frames_per_chunk, frames)
+        height, width = (side * config.downscale for side in latents.shape[-2:])
+        needed = memory.decoding(config, chunk, height, width, vae.module.dtype.itemsize)
+        with vae.at_work(needed, SMALLER.format(chunk)) as (autoencoder, device):
+            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)))
+        return io.NodeOutput(wires.to_image(images))

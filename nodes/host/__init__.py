@@ -1,0 +1,48 @@
+"""The one place that decides which host the nodes live in: the editor if its API is loaded, else none.
+
+The editor has always imported `comfy_api` before it looks at packs. Being able to import it is not enough: a command
+line started in the editor's folder could.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or "comfy_api" not in sys.modules:
+    from .standalone import (
+        ComfyExtension,
+        Network,
+        checkpoint_names,
+        checkpoint_path,
+        io,
+        ops,
+        precision,
+        progress,
+        result_device,
+        storage_device,
+    )
+else:
+    from .comfyui import (
+        ComfyExtension,
+        Network,
+        checkpoint_names,
+        checkpoint_path,
+        io,
+        ops,
+        precision,
+        progress,
+        result_device,
+        storage_device,
+    )
+
+__all__ = [
+    "ComfyExtension",
+    "Network",
+    "checkpoint_names",
+    "checkpoint_path",
+    "io",
+    "ops",
+    "precision",
+    "progress",
+    "result_device",
+    "storage_device",
+]

@@ -1,0 +1,142 @@
+"""The host when there is no editor: plain torch, checkpoints from folders, progress to whoever asked for it."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ...svd.errors import InputError
+from . import standalone_io as io
+from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
+
+Progress = Callable[[int, int, Tensor | None], None]
+
+ops = torch.nn
+
+
+class ComfyExtension:
+    """Base of the pack's entry point, as in the editor's node API."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        raise NotImplementedError
+
+
+def default_folders() -> tuple[Path, ...]:
+    """Where checkpoints are looked for: here, in the pack, and where comfy-cli installs the editor."""
+    return (
+        Path("models") / "checkpoints",
+        PACK_CHECKPOINTS,
+        Path.home() / "comfy" / "ComfyUI" / "models" / "checkpoints",
+    )
+
+
+@dataclass(frozen=True)
+class Session:
+    """How nodes run inside `with Session(...).active():`; each field has a usable default."""
+
+    checkpoint_folders: tuple[Path, ...] = field(default_factory=default_folders)
+    device: torch.device | None = None
+    """None: the first CUDA card, else the CPU."""
+    on_progress: Progress | None = None
+    """Called as (step, total, denoised latents or None). Raising in it stops the run."""
+
+    @contextmanager
+    def active(self) -> Iterator["Session"]:
+        token = _session.set(self)
+        try:
+            yield self
+        finally:
+            _session.reset(token)
+
+
+_session: ContextVar[Session | None] = ContextVar("svd_nodes_session", default=None)
+
+
+def _current() -> Session:
+    return _session.get() or Session()
+
+
+def _device() -> torch.device:
+    return _current().device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def checkpoint_names() -> list[str]:
+    """What the checkpoint widget offers. On a fresh install: one entry that says what to do."""
+    roots = [root for root in _current().checkpoint_folders if root.is_dir()]
+    files = [name for root in roots for name in safetensors_files(root)]
+    return checkpoint_list(files, [name for root in roots for name in diffusers_folders(root)])
+
+
+def checkpoint_path(name: str) -> Path:
+    """The file or folder behind a name of the list, or behind a path. InputError if there is none."""
+    roots = _current().checkpoint_folders
+    for path in [root / name for root in roots] + [Path(name)]:
+        if name and path.exists():
+            return path
+    searched = ", ".join(str(root) for root in roots)
+    if name == NO_CHECKPOINT:
+        raise InputError(f"There is no checkpoint yet: put svd_xt.safetensors in one of these folders: {searched}.")
+    raise InputError(
+        f"There is no checkpoint called {name!r}: give a path, or put it in one of these folders: {searched}."
+    )
+
+
+def precision(choice: str) -> torch.dtype:
+    """The dtype that a `precision` widget stands for; auto is fp16 on a card and fp32 on the CPU."""
+    auto = torch.float32 if _device().type == "cpu" else torch.float16
+    return {"auto": auto, "fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[choice]
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Network(Generic[N]):
+    """A network as it travels on a wire. It moves to the device at its first work and stays until it is dropped."""
+
+    module: N
+    streams: bool = True
+    """Whether its layers were built with `ops`; matters to the editor alone."""
+
+    @contextmanager
+    def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
+        """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
+        device = _device()
+        try:
+            yield self.module.to(device), device
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(advice) from error
+
+
+def progress(total: int) -> Callable[..., None]:
+    """A callback (step, total, denoised latents or None) that shows how far a node has come."""
+    on_progress = _current().on_progress
+
+    def report(step: int, total: int = total, denoised: Tensor | None = None) -> None:
+        if on_progress is not None:
+            on_progress(step, total, denoised)
+
+    return report
+
+
+def storage_device() -> torch.device:
+    """Where networks are loaded to, and wait for their first work."""
+    return torch.device("cpu")
+
+
+def result_device() -> torch.device:
+    """Where results wait for the next node."""
+    return torch.device("cpu")
+
+
+def problem(node: type[io.ComfyNode], inputs: Mapping[str, Any]) -> str | None:
+    """Runs a node's own check of its widgets as the editor does: only the inputs it names, None for a linked one."""
+    named = inspect.signature(node.validate_inputs).parameters
+    verdict = node.validate_inputs(**{name: value for name, value in inputs.items() if name in named})
+    return verdict if isinstance(verdict, str) else None

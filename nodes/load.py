@@ -1,0 +1,80 @@
+"""Load SVD Checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+from ..svd.errors import InputError
+from . import check, host, wires
+from .host import io
+
+PRECISIONS = ["auto", "fp16", "bf16", "fp32"]
+
+
+class LoadCheckpoint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StableVideoLoadCheckpoint",
+            display_name="Load SVD Checkpoint",
+            category=wires.CATEGORY,
+            description="Loads the three networks of a Stable Video Diffusion checkpoint.",
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=host.checkpoint_names(),
+                    tooltip="A .safetensors file (svd, svd_xt, svd_xt_1_1, *_image_decoder) in models/checkpoints, "
+                    "or a diffusers folder in models/checkpoints or models/diffusers.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=PRECISIONS,
+                    default="auto",
+                    tooltip="The number format the networks run in. auto: the best for your card, fp32 on a CPU. fp16 "
+                    "is what SVD was published in; bf16 cures black or broken frames; fp32 is the most exact and needs "
+                    "twice the memory. The picture is always encoded in fp32.",
+                ),
+            ],
+            outputs=[
+                wires.Model.Output(display_name="model", tooltip="The video UNet, for the SVD Sampler."),
+                wires.Clip.Output(display_name="clip", tooltip="The CLIP image encoder, for SVD CLIP Encode."),
+                wires.Vae.Output(display_name="vae", tooltip="The VAE, for SVD VAE Encode and SVD VAE Decode."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None, precision: str | None = None) -> check.Verdict:
+        return check.first_problem(
+            check.refusal(host.checkpoint_path, checkpoint), check.choice("precision", precision, PRECISIONS)
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str | None = None, precision: str | None = None) -> Any:
+        """Differs when a file was replaced under the same name, so that it is loaded anew."""
+        if checkpoint is None:
+            return None
+        path = host.checkpoint_path(checkpoint)
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        return [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+
+    @classmethod
+    def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
+        from ..svd.checkpoint import load
+
+        check.require(cls.validate_inputs(checkpoint, precision))
+        path = host.checkpoint_path(checkpoint)
+        _require_svd(path)
+        models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
+        model, clip, vae = host.Network(models.unet), host.Network(models.clip, streams=False), host.Network(models.vae)
+        return io.NodeOutput(model, clip, vae)
+
+
+def _require_svd(path: Path) -> None:
+    """Refuses SV3D, a turntable model whose conditioning these nodes do not make, by the header alone."""
+    from ..svd.checkpoint import open_checkpoint
+
+    family = open_checkpoint(path).family
+    if family != "svd":
+        raise InputError(
+            f"{path.name} is {family.upper().replace('_', '-')}, which turns a camera around an object: "
+            "choose an SVD checkpoint such as svd_xt.safetensors here."
+        )
