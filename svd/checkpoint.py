@@ -1,0 +1,175 @@
+"""From a file to networks: built on the meta device, checked that every tensor has its place, read one at a time."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor, nn
+
+from .clip import build_clip
+from .errors import InputError
+from .keymap import Source
+from .layout import Checkpoint, Part, open_checkpoint
+from .save import save
+from .tensorfile import read_tensor
+from .unet import UNet
+from .vae import VAE
+
+__all__ = ["Checkpoint", "Misfit", "Models", "check", "load", "open_checkpoint", "save"]
+
+FP32 = ("encoder.", "quant_conv.")  # of the VAE: it encodes in fp32 in every precision
+
+
+@dataclass
+class Models:
+    """The three networks of a checkpoint.
+
+    `frames` is the frame count the checkpoint was made for, if a config or the file's name tells it. `metadata` is what
+    the file says about itself (licence and so on) and is written again by `save`.
+    """
+
+    unet: UNet
+    vae: VAE
+    clip: Any  # transformers.CLIPVisionModelWithProjection
+    family: str = "svd"
+    frames: int | None = None
+    path: Path | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What keeps a checkpoint's tensors from filling one network, in the file's names."""
+
+    part: str
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshapen: tuple[str, ...]  # "name is 4x8 and should be 4x9"
+
+    def sentence(self, path: Path) -> str:
+        """Says all of it, with three examples, and what to do."""
+        counts = [
+            f"{len(names)} {what}"
+            for names, what in (
+                (self.missing, "missing"),
+                (self.unexpected, "unexpected"),
+                (self.misshapen, "of the wrong shape"),
+            )
+            if names
+        ]
+        examples = ", ".join((*self.missing[:3], *self.misshapen[:3], *self.unexpected[:3])[:3])
+        if any(name.endswith(("scale_weight", "scale_input", "comfy_quant")) for name in self.unexpected):
+            looks, advice = "a quantised SVD checkpoint", "get it in fp16 or fp32"
+        elif self.unexpected and not self.missing:
+            looks, advice = "an SVD checkpoint with something added", "use the checkpoint it was made from"
+        else:
+            looks, advice = "an incomplete or altered SVD checkpoint", "download it again"
+        return (
+            f"{path} does not fill the {self.part}: {', '.join(counts)} ({examples}); it looks like {looks}: {advice}."
+        )
+
+
+def check(checkpoint: Checkpoint) -> list[Misfit]:
+    """What is missing, unexpected or misshapen in an opened checkpoint, one entry per network that it does not fill."""
+    modules = _build(checkpoint, nn)
+    found = (_misfit(name, modules[name], part) for name, part in checkpoint.parts.items())
+    return [misfit for misfit in found if misfit]
+
+
+@torch.no_grad()
+def load(
+    path: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    ops: Any = nn,
+    variant: str | None = None,
+) -> Models:
+    """Loads a single file or a diffusers folder into the three networks.
+
+    dtype: of all weights but the VAE's encoder and quant_conv, which stay fp32. ops: where the layers that own weights
+    come from. variant: of a folder's files, "fp16" say. Weights are channels-last, need no gradients, and are read one
+    at a time: host memory holds the model and one tensor, or one tensor alone when `device` is another. InputError if
+    the checkpoint does not fit, or holds NaN, infinity, or a number that `dtype` cannot hold.
+    """
+    checkpoint = open_checkpoint(path, variant)
+    modules = _build(checkpoint, ops)
+    for name, part in checkpoint.parts.items():
+        if misfit := _misfit(name, modules[name], part):
+            raise InputError(misfit.sentence(checkpoint.path))
+    for name, part in checkpoint.parts.items():
+        _fill(modules[name], part, dtype, torch.device(device))
+    return Models(
+        **{name.lower(): module for name, module in modules.items()},
+        family=checkpoint.family,
+        frames=checkpoint.frames,
+        path=checkpoint.path,
+        metadata=checkpoint.metadata,
+    )
+
+
+def _build(checkpoint: Checkpoint, ops: Any) -> dict[str, Any]:
+    """The networks without weights."""
+    try:
+        with torch.device("meta"):
+            unet, vae = UNet(checkpoint.unet.config, ops), VAE(checkpoint.vae.config, ops)
+        return {"UNet": unet, "VAE": vae, "CLIP": build_clip(checkpoint.clip.config)}
+    except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise InputError(f"{checkpoint.path} describes a network that cannot be built ({error}).") from error
+
+
+def _sources(module: nn.Module, part: Part[Any]) -> Iterator[tuple[str, Tensor, Source]]:
+    """Every tensor of a network, and where it lies."""
+    for name, tensor in module.state_dict().items():
+        yield name, tensor, part.naming.source(name, tuple(tensor.shape))
+
+
+def _misfit(name: str, module: nn.Module, part: Part[Any]) -> Misfit | None:
+    wanted = {source.key: source.shape for _, _, source in _sources(module, part)}
+    there = {key: entry.shape for key, entry in part.entries.items()}
+    missing = tuple(key for key in wanted if key not in there)
+    unexpected = tuple(key for key in there if key not in wanted)
+    misshapen = tuple(
+        f"{key} is {_by(there[key])} and should be {_by(shape)}"
+        for key, shape in wanted.items()
+        if key in there and there[key] != shape
+    )
+    return Misfit(name, missing, unexpected, misshapen) if missing or unexpected or misshapen else None
+
+
+def _by(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _fill(module: nn.Module, part: Part[Any], dtype: torch.dtype, device: torch.device) -> None:
+    """Reads a network's weights, in the order they lie on the disk, and assigns them."""
+    state: dict[str, Tensor] = {}
+    order = sorted(
+        _sources(module, part), key=lambda item: (part.entries[item[2].key].file, part.entries[item[2].key].start)
+    )
+    with ExitStack() as stack:
+        files: dict[Path, BinaryIO] = {}
+        for name, empty, source in order:
+            entry = part.entries[source.key]
+            if entry.file not in files:
+                files[entry.file] = stack.enter_context(open(entry.file, "rb"))
+            tensor = read_tensor(files[entry.file], source.key, entry, source.third).to(device)
+            wanted = torch.float32 if isinstance(module, VAE) and name.startswith(FP32) else dtype
+            state[name] = _convert(tensor, wanted, f"{entry.file}: '{source.key}'", source.transposed, empty.shape)
+    module.load_state_dict(state, strict=True, assign=True)
+    module.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids
+
+
+def _convert(tensor: Tensor, dtype: torch.dtype, where: str, transposed: bool, shape: torch.Size) -> Tensor:
+    """Casts, checks and lays out one weight."""
+    result = tensor.to(dtype)
+    if result.numel() and not all(bound.isfinite() for bound in torch.aminmax(result)):
+        if tensor.float().isfinite().all():
+            raise InputError(f"{where} holds numbers too large for {str(dtype)[6:]}; load it in bf16 or fp32.")
+        raise InputError(
+            f"{where} holds NaN or infinity, so the file is damaged or badly converted; download it again."
+        )
+    result = (result.T if transposed else result).reshape(shape)
+    return result.contiguous(memory_format=torch.channels_last if result.ndim == 4 else torch.contiguous_format)
