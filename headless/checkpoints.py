@@ -1,0 +1,83 @@
+"""Looking at a checkpoint, and writing it in the other layout."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..svd.checkpoint import check, load, open_checkpoint, save
+from ..svd.errors import InputError
+
+FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
+LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
+PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32"}
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """One network of a checkpoint."""
+
+    name: str
+    tensors: int
+    parameters: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a checkpoint is. `frames_hint` comes from a config or the file's name, not from the weights."""
+
+    path: Path
+    family: str
+    layout: str
+    decoder: str
+    frames_hint: int | None
+    parts: tuple[PartReport, ...]
+    missing: tuple[str, ...]  # one sentence for each network that the file does not fill
+
+    def to_json(self) -> dict[str, Any]:
+        parts = {part.name: {k: v for k, v in vars(part).items() if k != "name"} for part in self.parts}
+        return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
+
+
+def inspect(path: Path) -> Report:
+    """Reads a checkpoint's header and says what it is.
+
+    Raises:
+        InputError: it is missing, damaged, or no SVD checkpoint.
+    """
+    checkpoint = open_checkpoint(path)
+    parts = [
+        PartReport(
+            name, len(p.entries), sum(prod(e.shape) for e in p.entries.values()), PRECISIONS.get(p.dtype, p.dtype)
+        )
+        for name, p in checkpoint.parts.items()
+    ]
+    return Report(
+        path=path,
+        family=FAMILIES[checkpoint.family],
+        layout=LAYOUTS[checkpoint.layout],
+        decoder=checkpoint.decoder,
+        frames_hint=checkpoint.frames,
+        parts=tuple(parts),
+        missing=tuple(misfit.sentence(path) for misfit in check(checkpoint)),
+    )
+
+
+def convert(source: Path, destination: Path, layout: Any, precision: str | None, overwrite: bool) -> None:
+    """Writes a checkpoint in another layout or precision.
+
+    precision: None keeps the source's own; a source of several is written in fp32, which loses nothing.
+    Raises:
+        InputError: the source cannot be used, or the destination is there already or cannot hold the model.
+    """
+    checkpoint = open_checkpoint(source)
+    if destination.exists() and not overwrite:
+        raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
+    present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
+    own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
+    dtype = DTYPES[precision or own]
+    save(load(source, dtype=dtype), destination, layout, dtype, overwrite=overwrite)

@@ -1,0 +1,252 @@
+"""Stand-ins for the host's own nodes that the workflows use: the same ids, inputs and defaults, written anew.
+
+They read pictures from, and write files to, a `Workspace`; the editor has its input and output folders for that.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from torch import Tensor
+
+from ..nodes.host.standalone import io
+from ..svd.errors import InputError
+from .files import free_names, prefix_problem
+from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
+
+PICTURES = Path(__file__).resolve().parents[1] / "assets" / "pictures"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a workflow's pictures are found and its results go."""
+
+    output: Path
+    inputs: tuple[Path, ...] = (Path(), Path("input"), PICTURES)
+    metadata: Metadata = field(
+        default_factory=dict
+    )  # written into every file: "prompt", and "workflow" if there is one
+
+    def find(self, name: str) -> Path:
+        """The picture behind a name, which may also be a path.
+
+        Raises:
+            InputError: there is none.
+        """
+        name = name.removesuffix(" [input]")  # the editor's way of naming the folder
+        for folder in self.inputs:
+            if name and (folder / name).is_file():
+                return folder / name
+        searched = ", ".join(str(folder.resolve()) for folder in self.inputs)
+        raise InputError(f'There is no picture "{name}"; give a path, or put it in one of: {searched}.')
+
+    def names(self) -> list[str]:
+        """The pictures that can be named without a path."""
+        found = {path.name for folder in self.inputs if folder.is_dir() for path in folder.iterdir()}
+        return sorted(name for name in found if name.lower().endswith(SUFFIXES))
+
+
+class HostNode(io.ComfyNode):
+    """A node of the host's own. `host_nodes` gives each class its workspace."""
+
+    workspace: Workspace
+
+    @classmethod
+    def save(cls, prefix: str, suffix: str, images: Tensor, count: int = 1) -> list[Path]:
+        """Free names for `count` files made of `images` (`t h w c`)."""
+        return free_names(cls.workspace.output, prefix, suffix, count, images.shape[2], images.shape[1])
+
+
+def host_nodes(workspace: Workspace) -> list[type[HostNode]]:
+    """The stand-ins, bound to a workspace."""
+    nodes = (LoadImage, CreateVideo, SaveVideo, SaveAnimatedWEBP, SaveImage, PreviewImage)
+    return [type(node.__name__, (node,), {"workspace": workspace}) for node in nodes]
+
+
+class LoadImage(HostNode):
+    """A picture from a file. An animation gives all its frames, as in the editor."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LoadImage",
+            display_name="Load Image",
+            category="image",
+            inputs=[io.Combo.Input("image", options=cls.workspace.names())],
+            outputs=[io.Image.Output(), io.Mask.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, image: str) -> bool | str:
+        try:
+            with Image.open(cls.workspace.find(str(image))):
+                return True
+        except InputError as error:
+            return str(error)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return f'"{image}" is not a picture that can be read; try saving it again as PNG or JPEG.'
+
+    @classmethod
+    def execute(cls, image: str) -> io.NodeOutput:
+        try:
+            with Image.open(cls.workspace.find(image)) as file:
+                frames = [ImageOps.exif_transpose(frame) for frame in ImageSequence.Iterator(file)]
+                frames = frames[:1] if file.format == "MPO" else [f for f in frames if f.size == frames[0].size]
+                pixels = torch.stack([_pixels(frame) for frame in frames])
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
+        clear = any("A" in frame.getbands() or "transparency" in frame.info for frame in frames)
+        mask = 1 - pixels[..., 3] if clear else torch.zeros(len(frames), 64, 64)  # 64 x 64: the editor's convention
+        return io.NodeOutput(pixels[..., :3], mask)
+
+
+def _pixels(frame: Image.Image) -> Tensor:
+    """`h w 4` in 0..1."""
+    if frame.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+        grey = torch.from_numpy(np.asarray(frame).astype(np.float32) / 65535).clamp(0, 1)
+        return torch.stack([grey, grey, grey, torch.ones_like(grey)], dim=-1)
+    return torch.from_numpy(np.asarray(frame.convert("RGBA"), dtype=np.float32) / 255)
+
+
+@dataclass(frozen=True)
+class Film:
+    """What travels on a VIDEO wire."""
+
+    frames: Tensor  # t h w c in 0..1
+    fps: Fraction
+
+
+class CreateVideo(HostNode):
+    """Frames become a film. (The editor's node can also add sound; nothing here makes any.)"""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CreateVideo",
+            display_name="Create Video",
+            category="image/video",
+            inputs=[io.Image.Input("images"), io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0)],
+            outputs=[io.Video.Output()],
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor, fps: float) -> io.NodeOutput:
+        return io.NodeOutput(Film(images, Fraction(round(fps * 1000), 1000)))
+
+
+class Saver(HostNode):
+    """What the nodes that write files share: the check of the file name."""
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> bool | str:
+        return prefix_problem(str(filename_prefix)) or True
+
+
+class SaveVideo(Saver):
+    """Writes an MP4 with the workflow inside."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SaveVideo",
+            display_name="Save Video",
+            category="image/video",
+            inputs=[
+                io.Video.Input("video"),
+                io.String.Input("filename_prefix", default="video/ComfyUI"),
+                io.Combo.Input("format", options=["auto", "mp4"], default="auto"),
+                io.Combo.Input("codec", options=["auto", "h264"], default="auto"),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, video: Film, filename_prefix: str, format: str, codec: str) -> io.NodeOutput:
+        (path,) = cls.save(filename_prefix, ".mp4", video.frames)
+        write_mp4(path, video.frames, video.fps, cls.workspace.metadata)
+        return _wrote([path])
+
+
+class SaveAnimatedWEBP(Saver):
+    """Writes an animated WEBP with the workflow inside."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SaveAnimatedWEBP",
+            display_name="Save Animated WEBP",
+            category="image/animation",
+            inputs=[
+                io.Image.Input("images"),
+                io.String.Input("filename_prefix", default="ComfyUI"),
+                io.Float.Input("fps", default=6.0, min=0.01, max=1000.0, step=0.01),
+                io.Boolean.Input("lossless", default=True),
+                io.Int.Input("quality", default=80, min=0, max=100),
+                io.Combo.Input("method", options=list(WEBP_METHODS)),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, images: Tensor, filename_prefix: str, fps: float, lossless: bool, quality: int, method: str
+    ) -> io.NodeOutput:
+        (path,) = cls.save(filename_prefix, ".webp", images)
+        settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
+        write_webp(path, images, fps, cls.workspace.metadata, **settings)
+        return _wrote([path])
+
+
+class SaveImage(Saver):
+    """Writes every frame as a PNG with the workflow inside."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SaveImage",
+            display_name="Save Image",
+            category="image",
+            inputs=[io.Image.Input("images"), io.String.Input("filename_prefix", default="ComfyUI")],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor, filename_prefix: str) -> io.NodeOutput:
+        paths = cls.save(filename_prefix, ".png", images, len(images))
+        for path, image in zip(paths, images, strict=True):
+            write_png(path, image, cls.workspace.metadata)
+        return _wrote(paths)
+
+
+class PreviewImage(HostNode):
+    """The editor shows these frames and throws them away later; with nothing to show them on, they go to `preview/`."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="PreviewImage",
+            display_name="Preview Image",
+            category="image",
+            inputs=[io.Image.Input("images")],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor) -> io.NodeOutput:
+        paths = cls.save("preview/preview", ".png", images, len(images))
+        for path, image in zip(paths, images, strict=True):
+            write_png(path, image, cls.workspace.metadata)
+        return _wrote(paths)
+
+
+def _wrote(paths: list[Path]) -> io.NodeOutput:
+    return io.NodeOutput(ui={"files": paths})

@@ -1,0 +1,62 @@
+"""Running a checked workflow in this process, each node once, with nothing kept longer than some node needs it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..nodes.host.standalone import io
+from ..svd.errors import InputError, NonFiniteError
+from .catalogue import Catalogue
+from .graph import Graph, Node, order
+from .values import specs, typed
+
+Results = dict[tuple[str, int], Any]  # (node id, output index) -> value
+
+
+class Watch(Protocol):
+    """Who is told how far the work has come."""
+
+    def started(self, name: str, position: int, count: int) -> None: ...
+    def stepped(self, step: int, total: int, denoised: Any = None) -> None: ...
+    def finished(self) -> None: ...
+
+
+def execute(graph: Graph, catalogue: Catalogue, watch: Watch) -> list[Path]:
+    """Runs every node that an output node needs.
+
+    Args:
+        graph: a workflow that `check.find_problems` finds sound.
+        watch: told about each node; the steps within a node reach it through the session's `on_progress`.
+
+    Returns: the files that were written.
+    Raises:
+        InputError, NonFiniteError, MemoryError: from a node, with the node's name in front.
+    """
+    outputs = [id for id, node in graph.items() if catalogue.infos[node.class_type]["output_node"]]
+    nodes = order(graph, outputs)
+    uses = Counter((link.node, link.output) for node in nodes for link in node.links.values())
+    results: Results = {}
+    written: list[Path] = []
+    for position, node in enumerate(nodes, 1):
+        watch.started(node.title, position, len(nodes))
+        given = _run(node, catalogue, results)
+        results |= {(node.id, i): value for i, value in enumerate(given.args) if uses[node.id, i]}
+        written += (given.ui or {}).get("files", [])
+        uses.subtract((link.node, link.output) for link in node.links.values())
+        results = {key: value for key, value in results.items() if uses[key]}
+        watch.finished()
+    return written
+
+
+def _run(node: Node, catalogue: Catalogue, results: Results) -> io.NodeOutput:
+    known = specs(catalogue.infos[node.class_type])
+    links = node.links
+    inputs = {
+        name: results[links[name].node, links[name].output] if name in links else typed(known[name], value)
+        for name, value in node.inputs.items()
+        if name in known
+    }
+    try:
+        return catalogue.classes[node.class_type].execute(**inputs)
+    except (InputError, NonFiniteError, MemoryError) as error:
+        raise type(error)(f"{node}: {error}") from error

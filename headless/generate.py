@@ -1,0 +1,134 @@
+"""A clip from a picture without any graph: the pack's functions called one after the other."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..nodes.host.standalone import Session, checkpoint_path, default_folders, precision
+from ..svd import conditioning, edm, guidance, image, noise, sampler
+from ..svd.checkpoint import Models, load, open_checkpoint
+from ..svd.errors import InputError
+from ..svd.vae import decode
+from .device import open_device
+from .execute import Watch
+from .files import prepare_folder, whole_folder
+from .media import write_mp4, write_png, write_webp
+
+FILMS = (".mp4", ".webp")
+FRAMES = 14  # when neither the user nor the checkpoint says how many
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything `generate` can be told. Sizes in pixels; `output` is a .mp4, a .webp or a folder of PNGs."""
+
+    picture: Path
+    output: Path
+    checkpoint: str = "svd_xt.safetensors"
+    width: int = 1024
+    height: int = 576
+    fit: str = "crop"
+    frames: int | None = None  # None: what the checkpoint was trained for, as far as it tells
+    steps: int = 25
+    min_guidance: float = 1.0
+    max_guidance: float = 3.0
+    guidance: str = "linear"
+    fps: int = 7
+    motion_bucket: int = 127
+    noise_aug: float = 0.02
+    seed: int = 0
+    decode_chunk: int = 14
+    precision: str = "auto"
+    device: str | None = None
+    overwrite: bool = False
+    checkpoint_folders: tuple[Path, ...] = ()
+
+
+def generate(request: Request, watch: Watch) -> Path:
+    """Makes the clip and writes it.
+
+    Returns: the file or folder that was written.
+    Raises:
+        InputError: something given cannot be used; nothing was written.
+        NonFiniteError: NaN or infinity came out of a network; nothing was written.
+    """
+    _check(request)
+    device = open_device(request.device)
+    picture = image.to_tensor(image.read_picture(request.picture))
+    fitted = image.fit_image(picture, request.width, request.height, request.fit).to(device)
+    sigmas = edm.karras_sigmas(request.steps)
+    with Session((*request.checkpoint_folders, *default_folders()), device).active(), torch.inference_mode():
+        watch.started("Load the checkpoint", 1, 5)
+        models = _load(request, device)
+        watch.finished()
+        frames = _make(request, models, fitted, sigmas, watch)
+    watch.started("Save", 5, 5)
+    _write(request, frames)
+    watch.finished()
+    return request.output
+
+
+def _load(request: Request, device: torch.device) -> Models:
+    path = checkpoint_path(request.checkpoint)
+    family = open_checkpoint(path).family
+    if family != "svd":
+        raise InputError(f"{path} is {family}, which turns a camera around an object; use an SVD checkpoint here.")
+    return load(path, dtype=precision(request.precision), device=device)
+
+
+def _make(request: Request, models: Models, picture: Tensor, sigmas: Tensor, watch: Watch) -> Tensor:
+    """The frames, `t h w 3` in 0..1 on the CPU. The order of random draws is the pipeline's."""
+    device, clip_length = picture.device, request.frames or models.frames or FRAMES
+    scale = guidance.guidance_scale(request.guidance, request.min_guidance, request.max_guidance, clip_length)
+    generators = noise.clip_generators(request.seed, 1)
+
+    watch.started("Look at the picture", 2, 5)
+    embedding = conditioning.encode_clip(models.clip, picture)
+    grain = noise.draw_noise(generators, 1, *picture.shape[1:])
+    latent = conditioning.encode_latent(models.vae, picture, request.noise_aug, grain)
+    told = conditioning.condition(embedding, latent, request.fps, request.motion_bucket)
+    watch.finished()
+
+    watch.started("Make the frames", 3, 5)
+    unit = noise.draw_noise(generators, clip_length, *latent.latent.shape[1:])
+    x = sampler.start(unit, sigmas[0]).to(device)
+    told = told.to(device, models.unet.dtype)
+    latents = sampler.sample(models.unet, told, x, sigmas, scale.to(device), callback=watch.stepped)
+    watch.finished()
+
+    watch.started("Decode the frames", 4, 5)
+    frames = decode(models.vae, latents, clip_length, request.decode_chunk, watch.stepped)
+    watch.finished()
+    return frames.movedim(1, -1).cpu()
+
+
+def _check(request: Request) -> None:
+    """What can be refused before anything is read."""
+    conditioning.check_size(request.width, request.height)
+    if request.min_guidance > request.max_guidance:
+        raise InputError(
+            f"The least guidance {request.min_guidance:g} is above the most, {request.max_guidance:g}; swap them."
+        )
+    output = request.output
+    if output.suffix.lower() not in (*FILMS, ""):
+        raise InputError(f"{output} is not .mp4, .webp or a folder; choose one of these.")
+    prepare_folder(output.resolve().parent)
+    if output.is_dir() and output.suffix.lower() in FILMS:
+        raise InputError(f"{output} is a folder; choose another name.")
+    if output.exists() and not request.overwrite and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(f"{output} exists already; choose another name, or replace it with --overwrite.")
+
+
+def _write(request: Request, frames: Tensor) -> None:
+    match request.output.suffix.lower():
+        case ".mp4":
+            write_mp4(request.output, frames, Fraction(request.fps), {})
+        case ".webp":
+            write_webp(request.output, frames, request.fps, {}, lossless=False, quality=90)
+        case _:
+            with whole_folder(request.output) as folder:
+                for number, frame in enumerate(frames, 1):
+                    write_png(folder / f"frame_{number:05}.png", frame, {})

@@ -1,0 +1,133 @@
+"""A workflow in the API format, read into plain data.
+
+The format is what the editor's "Export (API)" writes and what its queue takes: one JSON object, a node's id to
+`{"class_type": ..., "inputs": {name: value or [node id, output index]}, "_meta": {"title": ...}}`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..svd.errors import InputError
+
+Info = Mapping[str, Any]  # one node as the editor's /object_info tells it
+
+
+@dataclass(frozen=True)
+class Link:
+    """An input that takes what another node gives out."""
+
+    node: str
+    output: Any  # an integer in a sound workflow; `check` says so when it is not
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a workflow. `str(node)` is how messages name it."""
+
+    id: str
+    class_type: str
+    title: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f'Node {self.id} "{self.title}"'
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The connected inputs by name. A list that is no pair is left for `check` to report."""
+        pairs = {name: value for name, value in self.inputs.items() if isinstance(value, list) and len(value) == 2}
+        return {name: Link(str(source), output) for name, (source, output) in pairs.items()}
+
+
+Graph = dict[str, Node]
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Reads a workflow file as JSON.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is no JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"There is no workflow at {path}; check the path.") from None
+    except OSError as error:
+        raise InputError(f"The workflow {path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a workflow: it holds no text; give the .json file.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON ({error.msg} in line {error.lineno}); export it again.") from None
+    except RecursionError:
+        raise InputError(f"{path} is not a workflow: its brackets are nested too deep; export it again.") from None
+    if not isinstance(document, dict) or not document:
+        raise InputError(f"{path} is not a workflow: it holds no nodes; export it again from the editor.")
+    return document
+
+
+def is_editor_form(document: Mapping[str, Any]) -> bool:
+    """Whether this is what the editor's Save writes (node positions, widget values in order)."""
+    return isinstance(document.get("nodes"), list)
+
+
+def parse(prompt: Mapping[str, Any], infos: Mapping[str, Info]) -> Graph:
+    """Turns an API-format object into nodes. `infos` only supplies names for nodes without a title.
+
+    Raises:
+        InputError: an entry is no node at all (the finer faults are `check`'s).
+    """
+    graph: Graph = {}
+    for id, entry in prompt.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
+            raise InputError(f'Node {id} has no "class_type"; export the workflow again with "Export (API)".')
+        inputs = entry.get("inputs", {})
+        if not isinstance(inputs, dict):
+            raise InputError(f'The "inputs" of node {id} are not a JSON object; export the workflow again.')
+        kind = entry["class_type"]
+        meta = entry.get("_meta")
+        title = (meta or {}).get("title") if isinstance(meta, dict) else None
+        title = title or infos.get(kind, {}).get("display_name") or kind
+        graph[str(id)] = Node(str(id), kind, str(title), {k: _unwrapped(v) for k, v in inputs.items()})
+    return graph
+
+
+def _unwrapped(value: Any) -> Any:
+    """A value that is itself a list travels as {"__value__": [...]}, because a plain list is a link."""
+    return value["__value__"] if isinstance(value, dict) and set(value) == {"__value__"} else value
+
+
+def order(graph: Graph, outputs: Iterable[str]) -> list[Node]:
+    """The nodes that `outputs` need, each after everything it takes from. The graph must be free of cycles."""
+    done: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.id not in done:
+            for link in node.links.values():
+                visit(graph[link.node])
+            done[node.id] = node
+
+    for id in outputs:
+        visit(graph[id])
+    return list(done.values())
+
+
+def find_cycle(graph: Graph) -> list[str]:
+    """The ids along one circle of links, first = last; empty when there is none. (Depth first, without recursion.)"""
+    finished: set[str] = set()
+    for start in graph:
+        path, waiting = [], [iter((start,))]
+        while waiting:
+            id = next(waiting[-1], None)
+            if id is None:
+                waiting.pop()
+                finished.update(path[-1:])
+                path = path[:-1]
+            elif id in path:
+                return [*path[path.index(id) :], id]
+            elif id in graph and id not in finished:
+                path.append(id)
+                waiting.append(iter([link.node for link in graph[id].links.values()]))
+    return []

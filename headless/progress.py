@@ -1,0 +1,39 @@
+"""How far the work has come, on the terminal: one line per node, with the steps and the time left."""
+
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bars:
+    """A `Watch` that draws on stderr, so that what is printed on stdout is the result alone."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.fields[place]} {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[dim]took"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, name: str, position: int, count: int) -> None:
+        self._task = self._progress.add_task(name, total=None, place=f"{position:>2}/{count}")
+
+    def stepped(self, step: int, total: int, denoised: Any = None) -> None:
+        self._progress.update(self._task, completed=step, total=total)
+
+    def finished(self) -> None:
+        total = self._progress.tasks[self._task].total or 1
+        self._progress.update(self._task, completed=total, total=total)
