@@ -70,7 +70,7 @@ class LoadCheckpoint(io.ComfyNode):
 
 def _require_svd(path: Path) -> None:
     """Refuses SV3D, a turntable model whose conditioning these nodes do not make, by the header alone."""
-    from ..svd.checkpoint import open_checkpoint
+    from ..svd.layout import open_checkpoint
 
     family = open_checkpoint(path).family
     if family != "svd":

@@ -43,6 +43,8 @@ def from_latent(latent: Latent) -> tuple[Tensor, int]:
             f"The latent has shape {tuple(samples.shape)}: expected frames, 4 channels, height and width; "
             "connect the latent of an SVD Sampler."
         )
+    if not samples.isfinite().all():
+        raise InputError("The latent contains NaN or infinite values: check the node that made it.")
     frames = latent.get("frames", len(samples))
     if not len(samples) or len(samples) % frames:
         raise InputError(
