@@ -1,13 +1,12 @@
 """From a picture to what the UNet is told: CLIP embedding, noised picture latent, and three numbers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .clip import clip_pixels
+from .clip import MEAN, STD, clip_pixels
 from .errors import InputError, NonFiniteError
 from .image import rgb
 from .vae import VAE
@@ -56,26 +55,26 @@ class Conditioning:
 
 
 @torch.no_grad()
-def encode_clip(clip: "CLIPVisionModelWithProjection", image: Tensor) -> Tensor:
-    """CLIP's projected embedding of each picture, not normalised: (b 3 h w) in 0..1 -> (b 1 c).
+def encode_clip(
+    clip: "CLIPVisionModelWithProjection", image: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
+) -> Tensor:
+    """CLIP's projected embedding of each picture, not normalised to unit length: (b 3 h w) in 0..1 -> (b 1 c).
 
     `image` is on the encoder's device. InputError on an unusable picture, NonFiniteError on an unusable result.
     """
     weight = clip.visual_projection.weight
-    pixels = clip_pixels(rgb(image), clip.config.image_size)
+    pixels = clip_pixels(rgb(image), clip.config.image_size, mean, std)
     return _finite(clip(pixel_values=pixels.to(weight.dtype)).image_embeds[:, None], "The CLIP embedding")
 
 
 @torch.no_grad()
 def encode_latent(
-    vae: VAE,
-    image: Tensor,
-    noise_aug_strength: float = 0.02,
-    generators: Sequence[torch.Generator] = (),
+    vae: VAE, image: Tensor, noise_aug_strength: float = 0.02, noise: Tensor | None = None
 ) -> ImageLatent:
-    """Noise of the given strength on the pictures in -1..1, then the VAE's mode: (b 3 H W) in 0..1 -> (b c H/8 W/8).
+    """Unit `noise` times the strength on the pictures in -1..1, then the VAE's mode: (b 3 H W) -> (b c H/8 W/8).
 
-    One generator per picture. `image` is on the VAE's device; H and W divide by the VAE's 8. InputError otherwise.
+    `image` is in 0..1, on the VAE's device; H and W divide by the VAE's 8; `noise` has the image's shape, and is not
+    needed at strength 0. InputError otherwise, NonFiniteError on an unusable result.
     """
     image = rgb(image)
     check_size(image.shape[-1], image.shape[-2], vae.config.downscale)
@@ -83,18 +82,17 @@ def encode_latent(
         raise InputError(f"noise_aug_strength is {noise_aug_strength}: it is 0 or above (0.02 is usual).")
     x = 2 * image - 1
     if noise_aug_strength > 0:
-        noise = [torch.randn(x.shape[1:], generator=g, device=g.device) for g in generators]
-        x = x + noise_aug_strength * torch.stack(noise).to(x.device)
+        if noise is None or noise.shape != x.shape:
+            raise InputError(f"noise_aug_strength is {noise_aug_strength}, so noise of the picture's shape is needed.")
+        x = x + noise_aug_strength * noise.to(x)
     return ImageLatent(_finite(vae.encode(x).float(), "The picture's latent"), noise_aug_strength)
 
 
-def condition(
-    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
-) -> Conditioning:
+def condition(embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 
-    The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion bucket,
-    and where the two encodings are not of the same number of pictures.
+    The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion
+    bucket, and where the two encodings are not of the same number of pictures.
     """
     if fps < 1:
         raise InputError(f"fps is {fps}: at least 1 is needed (7 is usual).")
@@ -102,7 +100,7 @@ def condition(
         raise InputError(f"motion_bucket_id is {motion_bucket_id}: it is 0 or above (127 is usual).")
     pictures, latents = len(embedding), len(image_latent.latent)
     if pictures != latents:
-        raise InputError(f"There are {pictures} CLIP embeddings but {latents} latents: encode the same pictures with both.")
+        raise InputError(f"There are {pictures} CLIP embeddings but {latents} latents: encode the same pictures twice.")
     scalars = torch.tensor([fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32)
     return Conditioning(embedding, image_latent.latent, scalars.repeat(pictures, 1))
 

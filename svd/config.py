@@ -1,8 +1,8 @@
 """What the networks look like, as data: one frozen dataclass per network.
 
-The fields carry the names of diffusers' `config.json`, so that a folder's config is read by copying and `pipe.unet.config`
-means what a diffusers user expects. A single-file checkpoint has no config: there it is read from the weights' shapes.
-Per-level fields are always tuples, finest level first.
+The fields carry the names of diffusers' `config.json`, so that a folder's config is read by copying and
+`pipe.unet.config` means what a diffusers user expects. A single-file checkpoint has no config: there it is read from
+the weights' shapes. Per-level fields are always tuples, finest level first (block types: as diffusers orders them).
 """
 
 import re
@@ -28,7 +28,7 @@ class _Config:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}  # type: ignore[call-overload]
 
     def _per_level(self, levels: int, *names: str) -> None:
-        """Repeats a number given once for every level. (Frozen dataclasses are filled in through object.__setattr__.)"""
+        """Repeats a number given once for every level (object.__setattr__ is how a frozen dataclass fills itself)."""
         for name in names:
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) * levels if isinstance(value, int) else tuple(value))
@@ -97,6 +97,9 @@ class UNetConfig(_Config):
         up, block = [], 0
         for level in reversed(range(len(channels))):
             up.append(f"output_blocks.{block}.1.norm.weight" in shapes)
+            if up[-1]:
+                depth[level] = _count(shapes, rf"output_blocks\.{block}\.1\.transformer_blocks\.(\d+)\.")
+                context[level] = shapes[f"output_blocks.{block}.1.transformer_blocks.0.attn2.to_k.weight"][1]
             block += layers[level] + 1
         vector = shapes["label_emb.0.0.weight"][1]
         return cls(
@@ -104,8 +107,8 @@ class UNetConfig(_Config):
             out_channels=shapes["out.2.weight"][0],
             block_out_channels=tuple(channels),
             layers_per_block=tuple(layers),
-            down_block_types=tuple("CrossAttnDownBlockSpatioTemporal" if a else "DownBlockSpatioTemporal" for a in down),
-            up_block_types=tuple("CrossAttnUpBlockSpatioTemporal" if a else "UpBlockSpatioTemporal" for a in up),
+            down_block_types=tuple(f"{'CrossAttn' * a}DownBlockSpatioTemporal" for a in down),
+            up_block_types=tuple(f"{'CrossAttn' * a}UpBlockSpatioTemporal" for a in up),
             num_attention_heads=tuple(max(c // HEAD_CHANNELS, 1) for c in channels),
             transformer_layers_per_block=tuple(depth),
             cross_attention_dim=tuple(context),
@@ -114,7 +117,7 @@ class UNetConfig(_Config):
         )
 
 
-SCALAR_DIMS = {256: (256,), 1280: (256, 512, 512)}  # SV3D_u: cond_aug; SV3D_p: cond_aug, polar, azimuth. SVD: three equal
+SCALAR_DIMS = {256: (256,), 1280: (256, 512, 512)}  # SV3D_u: cond_aug; SV3D_p: and polar, azimuth. SVD: three equal
 
 
 @dataclass(frozen=True)

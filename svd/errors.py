@@ -9,4 +9,4 @@ class InputError(ValueError):
 
 
 class NonFiniteError(ArithmeticError):
-    """NaN or infinity came out of a network. Raised after the step or chunk it came from, before anything is written."""
+    """NaN or infinity came out of a network. Raised after the step or chunk it came from, before anything is saved."""

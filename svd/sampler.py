@@ -1,8 +1,8 @@
 """The sampler: EDM's stochastic Euler method on SVD's guided denoiser.
 
-Algorithm 2 of arXiv:2206.00364 without its second-order correction, as SVD's authors sample. With churn 0, the default,
-it is the deterministic Euler method. The state is fp32 whatever the network runs in: at sigma = 700 half precision would
-round it to multiples of 2.
+Algorithm 2 of arXiv:2206.00364 without its second-order correction, as SVD's authors sample. With churn 0, the
+default, it is the deterministic Euler method. The state is fp32 whatever the network runs in: at sigma = 700 half
+precision would round it to multiples of 2.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,11 @@ from .conditioning import Conditioning
 from .edm import c_in, c_noise, c_out, c_skip
 from .errors import NonFiniteError
 from .guidance import guide
+from .noise import draw_noise
 from .unet import UNet
 
 Callback = Callable[[int, int, Tensor], None]  # step 1..total, total, denoised estimate (b t) c h w
+OnState = Callable[[int, Tensor], Tensor]  # step 1..total, state after it (b t) c h w -> the state to go on with
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,11 @@ class Churn:
         return min(self.s_churn / steps, 2**0.5 - 1) if self.s_tmin <= sigma <= self.s_tmax else 0.0
 
 
-def clip_generators(seed: int, clips: int) -> list[torch.Generator]:
-    """One CPU generator per clip: clip i has seed + i, and so is the clip that it would be on its own."""
-    return [torch.Generator().manual_seed((seed + i) % 2**64) for i in range(clips)]
-
-
-def draw_noise(generators: Sequence[torch.Generator], frames: int, channels: int, height: int, width: int) -> Tensor:
-    """Unit Gaussian noise, (b t) c h w fp32 on the generators' device, one generator per clip.
-
-    Drawn on the CPU, so that a seed means the same clip on every card. Sizes are the latent's.
-    """
-    shape = (frames, channels, height, width)
-    return torch.cat([torch.randn(shape, generator=g, device=g.device) for g in generators])
-
-
 def start(noise: Tensor, sigma: Tensor, latent: Tensor | None = None) -> Tensor:
     """The state at noise level sigma that sampling starts from; all (b t) c h w.
 
-    From nothing, the noise stands for noise and data together (variance sigma^2 + 1, as sgm starts). From a clean latent,
-    it is the latent with noise of level sigma on top.
+    From nothing, the noise stands for noise and data together (variance sigma^2 + 1, as sgm starts). From a clean
+    latent, it is the latent with noise of level sigma on top.
     """
     return noise * (1 + sigma**2).sqrt() if latent is None else latent + sigma * noise
 
@@ -69,6 +57,7 @@ def sample(
     churn: Churn = Churn(),
     generators: Sequence[torch.Generator] = (),
     callback: Callback | None = None,
+    on_state: OnState | None = None,
 ) -> Tensor:
     """Denoises x from sigmas[0] to sigmas[-1].
 
@@ -93,6 +82,8 @@ def sample(
         _check_finite(x, step, steps, unet.dtype)
         if callback is not None:
             callback(step, steps, denoised)
+        if on_state is not None:
+            x = on_state(step, x)
     return x
 
 

@@ -14,7 +14,9 @@ from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_
 class Stage(nn.ModuleList):
     """One entry of the UNet's lists: the layers between two skip connections."""
 
-    def forward(self, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
+    ) -> Tensor:
         for layer in self:
             if isinstance(layer, VideoResBlock):
                 x = layer(x, emb, frames)

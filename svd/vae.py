@@ -1,4 +1,4 @@
-"""The autoencoder: pictures to latents and, with temporal layers, latents back to a clip (arXiv:2311.15127, appendix D).
+"""The autoencoder: pictures to latents and, with temporal layers, latents back to a clip (arXiv:2311.15127, app. D).
 
 Its module tree is the single-file checkpoint's: `encoder`, `quant_conv`, `decoder`, and in image-decoder files
 `post_quant_conv`.
@@ -72,8 +72,8 @@ class AttnBlock(nn.Module):
 class Middle(nn.Module):
     """Block, attention, block at the coarsest level.
 
-    diffusers makes the decoder as many blocks here as its other levels have, yet runs at most two, and the attention only
-    with the second. The surplus is built, so that every weight has its place, and never run.
+    diffusers makes the decoder as many blocks here as its other levels have, yet runs at most two, and the attention
+    only with the second. The surplus is built, so that every weight has its place, and never run.
     """
 
     def __init__(self, channels: int, blocks: int, block: type[ResnetBlock], ops: Ops) -> None:
@@ -90,7 +90,7 @@ class Middle(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution. The step to the next is added as `downsample` or `upsample`, the checkpoint's names."""
+    """The blocks of one resolution; the owner adds the step to the next as `downsample` or `upsample`."""
 
     def __init__(self, widths: list[int], block: type[ResnetBlock], ops: Ops) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class VAE(nn.Module):
         return self.decoder.conv_in.weight.dtype
 
     def encode(self, image: Tensor) -> Tensor:
-        """Pictures in -1..1 to the mode of their latents: n 3 H W -> n c h w, not scaled, in the encoder's precision."""
+        """Pictures in -1..1 to the mode of their latents, n 3 H W -> n c h w, not scaled, in the encoder's dtype."""
         x = image.to(self.encoder.conv_in.weight.dtype).contiguous(memory_format=torch.channels_last)
         mean, _log_variance = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
         return mean

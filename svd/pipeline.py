@@ -1,0 +1,325 @@
+"""The drop-in for people who come from diffusers: `StableVideoDiffusionPipeline`, the same call and the same frames.
+
+    from svd_nodes.svd import StableVideoDiffusionPipeline
+    pipe = StableVideoDiffusionPipeline.from_pretrained("svd_xt.safetensors", torch_dtype=torch.float16).to("cuda")
+    frames = pipe(image, generator=torch.manual_seed(42)).frames[0]
+
+The preprocessing and the order of random draws are diffusers' (unlike the nodes', which fit the picture once for CLIP
+and VAE). What differs, because diffusers departs there from the original or from itself, is listed in the README.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import checkpoint
+from .clip import MEAN, STD
+from .conditioning import Conditioning, check_size, condition, encode_clip, encode_latent
+from .edm import RHO, SIGMA_MAX, SIGMA_MIN, c_noise, karras_sigmas
+from .errors import InputError
+from .guidance import constant, linear
+from .image import rgb, to_pil, to_rgb, to_tensor
+from .sampler import sample, start
+from .unet import UNet
+from .vae import VAE, decode
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
+
+Generators = torch.Generator | list[torch.Generator] | None
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """The Karras schedule's numbers, from a folder's scheduler_config.json."""
+
+    sigma_min: float = SIGMA_MIN
+    sigma_max: float = SIGMA_MAX
+    rho: float = RHO
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """InputError when the folder asks for another schedule or parametrisation than SVD's."""
+        expected = {"use_karras_sigmas": True, "prediction_type": "v_prediction", "timestep_type": "continuous"}
+        for name, value in expected.items():
+            if values.get(name, value) != value:
+                raise InputError(f"scheduler_config.json has {name} = {values[name]!r}, but SVD needs {value!r}.")
+        return cls(values.get("sigma_min", SIGMA_MIN), values.get("sigma_max", SIGMA_MAX))
+
+    def sigmas(self, steps: int) -> Tensor:
+        """(steps + 1,), from sigma_max to 0."""
+        return karras_sigmas(steps, self.sigma_min, self.sigma_max, self.rho)
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """CLIP's normalisation, from a folder's preprocessor_config.json."""
+
+    image_mean: tuple[float, ...] = MEAN
+    image_std: tuple[float, ...] = STD
+
+
+@dataclass
+class StableVideoDiffusionPipelineOutput:
+    """frames: a list of lists of pictures (pil), or an array b t h w c (np), or a tensor b t c h w (pt, latent)."""
+
+    frames: list[list[Image.Image]] | np.ndarray | Tensor
+
+
+class StableVideoDiffusionPipeline:
+    """Animates pictures. Its parts can be replaced: `vae, image_encoder, unet, scheduler, feature_extractor`."""
+
+    def __init__(
+        self,
+        vae: VAE,
+        image_encoder: "CLIPVisionModelWithProjection",
+        unet: UNet,
+        scheduler: Scheduler = Scheduler(),
+        feature_extractor: FeatureExtractor = FeatureExtractor(),
+        num_frames: int | None = None,
+    ) -> None:
+        self.vae, self.image_encoder, self.unet = vae, image_encoder, unet
+        self.scheduler, self.feature_extractor = scheduler, feature_extractor
+        self.num_frames = num_frames  # where the UNet's config does not say: from the file's name
+        self.guidance_scale: Tensor | None = None  # (t,), of the running call
+        self.num_timesteps = 0
+        self._offload_device: torch.device | None = None
+        self._progress: dict[str, Any] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        torch_dtype: torch.dtype = torch.float32,
+        variant: str | None = None,
+        **hub: Any,
+    ) -> Self:
+        """Loads a single-file checkpoint, a diffusers folder, or the folder of a model id such as "owner/name".
+
+        A model id is looked up, and fetched if need be, by huggingface_hub's snapshot_download, to which `hub` goes
+        (revision, token, cache_dir, local_files_only ...). InputError says what is wrong with a checkpoint.
+        """
+        for name in ("use_safetensors", "low_cpu_mem_usage", "device_map"):
+            hub.pop(name, None)  # diffusers' loading options: safetensors and little memory are the only way here
+        path = Path(pretrained_model_name_or_path)
+        if not path.exists() and str(pretrained_model_name_or_path).count("/") == 1 and not path.suffix:
+            path = _from_hub(str(pretrained_model_name_or_path), variant, hub)
+        models = checkpoint.load(path, dtype=torch_dtype, variant=variant)
+        if models.family != "svd":
+            raise InputError(f"{path.name} is {models.family}, an orbit model: this pipeline runs SVD checkpoints.")
+        scheduler, extractor = _read_json(path / "scheduler/scheduler_config.json"), FeatureExtractor()
+        if values := _read_json(path / "feature_extractor/preprocessor_config.json"):
+            extractor = FeatureExtractor(tuple(values["image_mean"]), tuple(values["image_std"]))
+        return cls(
+            models.vae, models.clip, models.unet, Scheduler.from_json(scheduler), extractor, num_frames=models.frames
+        )
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves every network to a device. (Precision is chosen once, by `torch_dtype`.)"""
+        for network in (self.vae, self.image_encoder, self.unet):
+            network.to(device)
+        return self
+
+    def enable_model_cpu_offload(self, device: torch.device | str = "cuda") -> None:
+        """Keeps the networks on the CPU and brings each to `device` for its own part of a call."""
+        self.to("cpu")
+        self._offload_device = torch.device(device)
+
+    def set_progress_bar_config(self, **options: Any) -> None:
+        """Options of the tqdm bar, `disable=True` say."""
+        self._progress = options
+
+    @property
+    def device(self) -> torch.device:
+        """Where a call computes."""
+        return self._offload_device or next(self.unet.parameters()).device
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Image.Image | list[Image.Image] | Tensor,
+        height: int | None = 576,
+        width: int | None = 1024,
+        num_frames: int | None = None,
+        num_inference_steps: int = 25,
+        sigmas: Sequence[float] | None = None,
+        min_guidance_scale: float = 1.0,
+        max_guidance_scale: float = 3.0,
+        fps: int = 7,
+        motion_bucket_id: int = 127,
+        noise_aug_strength: float = 0.02,
+        decode_chunk_size: int | None = None,
+        num_videos_per_prompt: int | None = 1,
+        generator: Generators = None,
+        latents: Tensor | None = None,
+        output_type: str | None = "pil",
+        callback_on_step_end: Callable[["StableVideoDiffusionPipeline", int, Tensor, dict], dict] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        return_dict: bool = True,
+    ) -> StableVideoDiffusionPipelineOutput | list[list[Image.Image]] | np.ndarray | Tensor:
+        """Animates one picture or several. Arguments, defaults and results as diffusers documents them.
+
+        image: a picture, a list of them (of any sizes), or a tensor (b 3 h w) in 0..1. height, width: of the clip, by
+        default the model's own; both divide by 8. num_frames: by default the model's own. sigmas: a whole schedule,
+        its last number included. generator: one, or one per clip. latents: the unit noise to start from,
+        (b n, t, 4, h/8, w/8), for n videos per picture. callback_on_step_end(pipe, step, timestep, {"latents": ...})
+        may return {"latents": ...} to go on from. Returns what StableVideoDiffusionPipelineOutput says.
+        InputError on arguments that cannot work.
+        """
+        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        height, width = height or self._own_size(scale), width or self._own_size(scale)
+        frames = num_frames or self.unet.config.num_frames or self.num_frames
+        videos = num_videos_per_prompt or 1
+        pictures = [image] if isinstance(image, Image.Image) else image
+        self._check(pictures, height, width, scale, frames, output_type, callback_on_step_end_tensor_inputs)
+
+        # The order of the draws is diffusers': first the noise on the pictures, then the noise the clips start from.
+        told = self._condition(pictures, height, width, fps, motion_bucket_id, noise_aug_strength, generator)
+        told = Conditioning(*(x.repeat_interleave(videos, dim=0) for x in (told.context, told.concat, told.scalars)))
+        shape = (len(told.context), frames, self.unet.config.out_channels, height // scale, width // scale)
+        if isinstance(generator, list) and len(generator) not in (1, len(told.context)):
+            raise InputError(f"There are {len(generator)} generators for {shape[0]} clips: give one, or one for each.")
+        if latents is None:
+            latents = _randn(shape, generator)
+        elif tuple(latents.shape) != shape:
+            raise InputError(f"latents are {tuple(latents.shape)}, but this call needs {shape} (b t c h w).")
+
+        schedule = self.scheduler.sigmas(num_inference_steps) if sigmas is None else torch.tensor(sigmas).float()
+        guide = linear if max_guidance_scale > 1 else constant  # at most 1 means no guidance there
+        self.guidance_scale = guide(min_guidance_scale, max(max_guidance_scale, 1.0), frames)
+        self.num_timesteps = len(schedule) - 1
+        x = start(latents.flatten(0, 1).to(self.device, torch.float32), schedule.max().to(self.device))
+        x = self._sample(told, x, schedule, callback_on_step_end).unflatten(0, shape[:2])
+
+        result = x if output_type == "latent" else self._decode(x, decode_chunk_size, output_type)
+        return StableVideoDiffusionPipelineOutput(frames=result) if return_dict else result
+
+    def _condition(
+        self,
+        pictures: Sequence[Image.Image] | Tensor,
+        height: int,
+        width: int,
+        fps: int,
+        motion_bucket_id: int,
+        noise_aug_strength: float,
+        generator: Generators,
+    ) -> Conditioning:
+        """CLIP sees each picture in its own shape, the VAE sees it stretched to the clip's."""
+        mean, std = self.feature_extractor.image_mean, self.feature_extractor.image_std
+        with self._at_work(self.image_encoder) as clip:
+            seen = [rgb(pictures)] if isinstance(pictures, Tensor) else [to_tensor(picture) for picture in pictures]
+            embedding = torch.cat([encode_clip(clip, picture.to(self.device), mean, std) for picture in seen])
+        stretched = _stretch(pictures, width, height)
+        noise = _randn(stretched.shape, generator)
+        with self._at_work(self.vae) as vae:
+            image_latent = encode_latent(vae, stretched.to(self.device), noise_aug_strength, noise.to(self.device))
+        return condition(embedding, image_latent, fps, motion_bucket_id)
+
+    def _sample(self, told: Conditioning, x: Tensor, sigmas: Tensor, callback_on_step_end: Callable | None) -> Tensor:
+        from tqdm.auto import tqdm
+
+        bar = tqdm(total=len(sigmas) - 1, **self._progress)
+
+        def on_state(step: int, x: Tensor) -> Tensor:
+            bar.update()
+            if callback_on_step_end is None:
+                return x
+            latents = x.unflatten(0, (len(told.context), -1))
+            changed = callback_on_step_end(self, step - 1, c_noise(sigmas[step - 1]), {"latents": latents})
+            return (changed or {}).get("latents", latents).flatten(0, 1).to(x)
+
+        with bar, self._at_work(self.unet) as unet:
+            return sample(unet, told, x, sigmas, self.guidance_scale, on_state=on_state)
+
+    def _decode(
+        self, latents: Tensor, decode_chunk_size: int | None, output_type: str | None
+    ) -> list[list[Image.Image]] | np.ndarray | Tensor:
+        clips, frames = latents.shape[:2]
+        with self._at_work(self.vae) as vae:
+            images = decode(vae, latents.flatten(0, 1), frames, decode_chunk_size).unflatten(0, (clips, frames))
+        if output_type == "pt":
+            return images
+        if output_type == "np":
+            return images.movedim(2, -1).cpu().numpy()
+        return [to_pil(clip) for clip in images]
+
+    @contextmanager
+    def _at_work(self, network: nn.Module) -> Iterator[Any]:
+        """Brings an offloaded network to the device, and back however the work ends."""
+        if self._offload_device is None:
+            yield network
+            return
+        try:
+            yield network.to(self._offload_device)
+        finally:
+            network.to("cpu")
+
+    def _own_size(self, scale: int) -> int:
+        if self.unet.config.sample_size is None:
+            raise InputError("The checkpoint does not say its own size: give height and width.")
+        return self.unet.config.sample_size * scale
+
+    def _check(
+        self,
+        pictures: Any,
+        height: int,
+        width: int,
+        scale: int,
+        frames: int | None,
+        output_type: str | None,
+        tensor_inputs: Sequence[str],
+    ) -> None:
+        is_pictures = isinstance(pictures, list) and all(isinstance(picture, Image.Image) for picture in pictures)
+        if not (isinstance(pictures, Tensor) or is_pictures) or len(pictures) == 0:
+            raise InputError("image must be a PIL picture, a list of them, or a tensor of shape (b, 3, h, w) in 0..1.")
+        check_size(width, height, scale)
+        if frames is None or frames < 1:
+            raise InputError("num_frames is needed: this checkpoint does not say (14 for SVD, 25 for SVD-XT).")
+        if output_type not in OUTPUT_TYPES:
+            raise InputError(f"output_type {output_type!r} is unknown: choose one of {', '.join(OUTPUT_TYPES)}.")
+        if unknown := set(tensor_inputs) - {"latents"}:
+            raise InputError(f"callback_on_step_end_tensor_inputs: {', '.join(sorted(unknown))} unknown: only latents.")
+
+
+def _stretch(pictures: Sequence[Image.Image] | Tensor, width: int, height: int) -> Tensor:
+    """To width x height whatever the shape, Lanczos for pictures as diffusers does: (b 3 height width) in 0..1."""
+    if isinstance(pictures, Tensor):
+        resized = F.interpolate(rgb(pictures), (height, width), mode="bicubic", antialias=True)
+        return rgb(pictures) if pictures.shape[-2:] == (height, width) else resized.clamp(0, 1)
+    size = (width, height)
+    return torch.cat([to_tensor(to_rgb(picture).resize(size, Image.Resampling.LANCZOS)) for picture in pictures])
+
+
+def _randn(shape: Sequence[int], generator: Generators) -> Tensor:
+    """Unit noise in fp32 on the generator's device; from a list of generators, one per item of the batch."""
+    if isinstance(generator, list) and len(generator) == 1:
+        generator = generator[0]
+    if not isinstance(generator, list):
+        return torch.randn(shape, generator=generator, device=generator.device if generator else "cpu")
+    return torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in generator[: shape[0]]])
+
+
+def _from_hub(name: str, variant: str | None, options: dict[str, Any]) -> Path:
+    """The local folder of a model on the Hugging Face hub."""
+    from huggingface_hub import snapshot_download
+
+    weights = f"*/*.{variant}.safetensors" if variant else "*/*.safetensors"
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*/*.json", weights], **options))
+    except Exception as error:  # network, licence not accepted, unknown name: the hub's own words say which
+        raise InputError(f"{name} is no file or folder here, and could not be fetched as a model: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
