@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from record_object_info import RECORD, standalone as derived_info
+from record_object_info import RECORD
+from record_object_info import standalone as derived_info
 
 from svd_nodes.nodes import NODES
 from svd_nodes.nodes.host import folders, standalone
@@ -41,7 +42,9 @@ def test_the_eight_nodes():
 @pytest.mark.parametrize("node", INFO)
 def test_every_input_and_output_is_explained(node):
     info = INFO[node]
-    assert info["description"] and info["display_name"] and info["category"] == "video/Stable Video Diffusion"
+    assert info["description"]
+    assert info["display_name"]
+    assert info["category"] == "video/Stable Video Diffusion"
     for group in info["input"].values():
         for name, (_, settings) in group.items():
             assert settings["tooltip"].endswith("."), name
@@ -64,7 +67,7 @@ def test_an_unknown_widget_setting_is_refused():
 
 
 def test_importing_the_nodes_is_light():
-    code = "import sys, svd_nodes, svd_nodes.nodes; print([m for m in ('transformers', 'diffusers', 'av') if m in sys.modules])"
+    code = "import sys, svd_nodes.nodes; print([m for m in ('transformers', 'diffusers', 'av') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -75,9 +75,14 @@ def clip_of(loaded, image: Tensor, chunk: int = 14, **changes: Any) -> tuple[dic
 
 def test_a_picture_becomes_frames(loaded):
     latent, frames = clip_of(loaded, pictures())
-    assert latent["frames"] == 3 and latent["samples"].shape == (3, 4, 3, 4)
-    assert frames.shape == (3, 24, 32, 3) and frames.dtype == torch.float32 and frames.is_contiguous()
-    assert frames.min() >= 0 and frames.max() <= 1 and frames.std() > 0
+    assert latent["frames"] == 3
+    assert latent["samples"].shape == (3, 4, 3, 4)
+    assert frames.shape == (3, 24, 32, 3)
+    assert frames.dtype == torch.float32
+    assert frames.is_contiguous()
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+    assert frames.std() > 0
 
 
 def test_a_batch_is_its_single_clips_with_their_own_seeds(loaded):
@@ -207,7 +212,8 @@ def test_a_replaced_checkpoint_is_noticed(checkpoint):
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_keeps_the_encoder_and_the_state_in_fp32(checkpoint, precision):
     model, _, vae = run("LoadCheckpoint", checkpoint=checkpoint.name, precision=precision)
-    assert model.module.dtype.itemsize == 2 and vae.module.dtype.itemsize == 2
+    assert model.module.dtype.itemsize == 2
+    assert vae.module.dtype.itemsize == 2
     assert vae.module.encoder.conv_in.weight.dtype == torch.float32
 
 
@@ -236,7 +242,9 @@ BAD_WIDGETS = [
 @pytest.mark.parametrize(("node", "widgets", "sentence"), BAD_WIDGETS)
 def test_bad_widgets_are_refused_before_the_run(node, widgets, sentence):
     problem = standalone.problem(BY_ID[node], widgets)
-    assert problem is not None and sentence in problem and problem.endswith(".")
+    assert problem is not None
+    assert sentence in problem
+    assert problem.endswith(".")
 
 
 @pytest.mark.parametrize(("node", "widgets", "sentence"), BAD_WIDGETS)

@@ -1,0 +1,258 @@
+"""The pack in a real ComfyUI, on the CPU, in one server session.
+
+Skips unless a checkout is at $COMFYUI_PATH or at comfy-cli's default place. The checkout is not touched.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfyui.server import REPOSITORY, Refused, Server, interpreter, running_server, why_not
+from PIL import Image
+from record_object_info import RECORD, without_place
+
+from svd_nodes.nodes import NODES
+from svd_nodes.nodes.host import folders, standalone
+from svd_nodes.svd.save import save
+from svd_nodes.tools.random_checkpoint import preset_models
+
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+
+WORKFLOWS = sorted((REPOSITORY / "workflows" / "api").glob("*.json"))
+SMALL = {
+    "StableVideoFitImage": {"width": 64, "height": 48},
+    "StableVideoSigmas": {"steps": 2},
+    "StableVideoSample": {"frames": 3, "steps": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("comfyui") / "base", "--preview-method", "latent2rgb") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def checkpoints(server: Server) -> Server:
+    """The server once its folders hold what the workflows name: tiny checkpoints, and pictures."""
+    home = server.base / "models" / "checkpoints"
+    save(preset_models("tiny"), home / "svd_tiny.safetensors", "single")
+    for workflow in map(read, WORKFLOWS):
+        for inputs in inputs_of(workflow, "StableVideoLoadCheckpoint"):
+            if not (home / inputs["checkpoint"]).exists():
+                shutil.copy(home / "svd_tiny.safetensors", home / inputs["checkpoint"])
+        for inputs in inputs_of(workflow, "LoadImage"):
+            picture(server.base / "input" / inputs["image"])
+    picture(server.base / "input" / "picture.png")
+    return server
+
+
+def picture(path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((240, 180), Image.Resampling.BICUBIC).save(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def inputs_of(workflow: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [node["inputs"] for node in workflow.values() if node["class_type"] == kind]
+
+
+def small(workflow: dict[str, Any]) -> dict[str, Any]:
+    """A workflow at a size that a CPU does in seconds."""
+    for kind, changes in SMALL.items():
+        for inputs in inputs_of(workflow, kind):
+            inputs.update(changes)
+    return workflow
+
+
+def chain(**sampling: Any) -> dict[str, Any]:
+    """The whole chain into PNG files, in API form. The sampler is node 6."""
+    settings = {"frames": 3, "steps": 2, "min_guidance": 1.0, "max_guidance": 3.0, "guidance": "linear", "seed": 5}
+    nodes = [
+        ("StableVideoLoadCheckpoint", {"checkpoint": "svd_tiny.safetensors", "precision": "auto"}),
+        ("LoadImage", {"image": "picture.png"}),
+        ("StableVideoFitImage", {"image": ["2", 0], "width": 64, "height": 48, "fit": "crop"}),
+        ("StableVideoEncodeClip", {"clip": ["1", 1], "image": ["3", 0]}),
+        ("StableVideoEncodeLatent", {"vae": ["1", 2], "image": ["3", 0], "noise_aug_strength": 0.02, "seed": 5}),
+        ("StableVideoSample", {"model": ["1", 0], "conditioning": ["7", 0], **settings, **sampling}),
+        ("StableVideoCondition", {"embedding": ["4", 0], "image_latent": ["5", 0], "fps": 7, "motion_bucket_id": 127}),
+        ("StableVideoDecode", {"vae": ["1", 2], "latent": ["6", 0], "frames_per_chunk": 14}),
+        ("SaveImage", {"images": ["8", 0], "filename_prefix": "clip"}),
+    ]
+    return {str(i): {"class_type": kind, "inputs": inputs} for i, (kind, inputs) in enumerate(nodes, start=1)}
+
+
+def pixels(server: Server, history: dict[str, Any]) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(path)) for path in server.files(history)])
+
+
+def test_the_pack_loads_without_a_warning(server):
+    lines = [line for line in server.log.splitlines() if "svd-nodes" in line or "svd_nodes" in line]
+    assert len(lines) == 1, lines
+    assert "seconds: " in lines[0]
+    assert "Traceback" not in server.log
+
+
+def test_object_info_equals_the_record(server):
+    shown = server.get("/object_info")
+    ours = {node.GET_SCHEMA().node_id for node in NODES}
+    assert without_place({id: info for id, info in shown.items() if id in ours}) == read(RECORD)
+
+
+@pytest.mark.skipif(any(folders.PACK_CHECKPOINTS.glob("*.safetensors")), reason="the pack has a checkpoint of its own")
+def test_a_fresh_install_says_what_to_do(server):
+    loader = server.get("/object_info/StableVideoLoadCheckpoint")["StableVideoLoadCheckpoint"]
+    assert loader["input"]["required"]["checkpoint"][1]["options"] == [folders.NO_CHECKPOINT]
+    picture(server.base / "input" / "picture.png")
+    prompt = chain()
+    prompt["1"]["inputs"]["checkpoint"] = folders.NO_CHECKPOINT
+    with pytest.raises(Refused) as refused:
+        server.queue(prompt)
+    assert "put svd_xt.safetensors in models/checkpoints" in sentences(refused.value, "1")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_each_workflow_runs(checkpoints, path):
+    history = checkpoints.run(small(read(path)))
+    assert all(file.stat().st_size > 0 for file in checkpoints.files(history))
+    assert checkpoints.files(history)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_each_workflow_runs_from_comfy_cli(checkpoints, path, tmp_path):
+    tool = shutil.which("comfy", path=os.pathsep.join([str(interpreter().parent), os.environ.get("PATH", "")]))
+    if tool is None:
+        pytest.skip("comfy-cli is not installed beside ComfyUI")
+    workflow = small(read(path))
+    for inputs in inputs_of(workflow, "StableVideoSample"):
+        inputs["seed"] = 11
+    (tmp_path / "workflow.json").write_text(json.dumps(workflow))
+    command = [tool, "--skip-prompt", "run", "--workflow", str(tmp_path / "workflow.json"), "--wait"]
+    command += ["--host", "127.0.0.1", "--port", str(checkpoints.port)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": str(tmp_path)}, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"ok": true' in done.stdout
+
+
+def test_the_second_run_executes_nothing(checkpoints):
+    prompt = chain(seed=21)
+    checkpoints.run(prompt)
+    messages = dict(checkpoints.run(prompt)["status"]["messages"])
+    assert set(messages["execution_cached"]["nodes"]) == set(prompt)
+
+
+def test_a_replaced_checkpoint_is_loaded_again(checkpoints):
+    prompt = chain(seed=22)
+    prompt["1"]["inputs"]["checkpoint"] = "svd_replaced.safetensors"
+    file = checkpoints.base / "models" / "checkpoints" / "svd_replaced.safetensors"
+    save(preset_models("tiny", seed=1), file, "single")
+    before = pixels(checkpoints, checkpoints.run(prompt))
+    save(preset_models("tiny", seed=2), file, "single", overwrite=True)
+    assert not np.array_equal(before, pixels(checkpoints, checkpoints.run(prompt)))
+
+
+def test_the_editor_and_the_standalone_host_make_the_same_frames(checkpoints):
+    """Same seed, same picture, same weights; two processes, the editor's layers and memory manager in one of them."""
+    history = checkpoints.run(chain())
+    by_id = {node.GET_SCHEMA().node_id: node for node in NODES}
+    image = torch.from_numpy(np.asarray(Image.open(checkpoints.base / "input" / "picture.png")) / 255.0).float()[None]
+    results: dict[str, tuple] = {"2": (image,)}
+    session = standalone.Session((checkpoints.base / "models" / "checkpoints",), torch.device("cpu"))
+    with session.active(), torch.inference_mode():
+        for id in ("1", "3", "4", "5", "7", "6", "8"):
+            node = chain()[id]
+            inputs = {k: results[v[0]][v[1]] if isinstance(v, list) else v for k, v in node["inputs"].items()}
+            results[id] = by_id[node["class_type"]].execute(**inputs).result
+    here = (results["8"][0].numpy() * 255).clip(0, 255).astype(np.uint8)
+    assert np.abs(here.astype(int) - pixels(checkpoints, history)).max() <= 1
+
+
+def test_cancel_in_mid_sampling_and_the_next_run_is_right(checkpoints):
+    websocket = pytest.importorskip("websocket", reason="needs websocket-client")
+    before = pixels(checkpoints, checkpoints.run(chain(seed=31)))
+    checkpoints.forget()
+    client = uuid.uuid4().hex
+    socket = websocket.create_connection(f"ws://127.0.0.1:{checkpoints.port}/ws?clientId={client}", timeout=60)
+    prompt_id = checkpoints.queue(chain(seed=32, steps=1000), client)
+    steps, previews = [], 0
+    for message in iter(socket.recv, None):
+        if isinstance(message, bytes):
+            previews += 1
+            continue
+        event = json.loads(message)
+        if event["type"] == "progress" and event["data"]["node"] == "6":
+            steps.append(event["data"]["value"])
+            if len(steps) == 3:
+                checkpoints.post("/interrupt", {})
+        if event["type"] in ("execution_interrupted", "execution_success", "execution_error"):
+            break
+    socket.close()
+    assert event["type"] == "execution_interrupted"
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) < 900
+    assert previews > 0
+    assert not checkpoints.wait(prompt_id)["outputs"]
+    checkpoints.forget()
+    assert np.array_equal(before, pixels(checkpoints, checkpoints.run(chain(seed=31))))
+
+
+def sentences(refused: Refused, node: str) -> str:
+    return " ".join(error["details"] for error in refused.reply["node_errors"][node]["errors"])
+
+
+@pytest.mark.parametrize(
+    ("node", "changes", "sentence"),
+    [
+        ("1", {"checkpoint": "missing.safetensors"}, "There is no checkpoint called 'missing.safetensors'"),
+        ("1", {"checkpoint": "../../outside.safetensors"}, "There is no checkpoint called"),
+        ("1", {"precision": "fp8"}, "precision is 'fp8': choose one of auto, fp16, bf16, fp32."),
+        ("3", {"width": 500, "height": 576}, "The size 500 x 576 does not divide by 8: use 496 x 576."),
+        ("3", {"fit": "zoom"}, "fit is 'zoom': choose one of crop, pad, stretch."),
+        ("5", {"noise_aug_strength": -1}, "noise_aug_strength is -1"),
+        ("6", {"min_guidance": 3.0, "max_guidance": 1.0}, "min_guidance 3 is above max_guidance 1: swap them."),
+        ("6", {"guidance": "cosine"}, "guidance is 'cosine'"),
+        ("6", {"frames": 0}, "frames"),
+        ("6", {"steps": 0}, "steps"),
+        ("6", {"seed": 2**64}, "seed"),
+        ("6", {"churn": -1}, "churn"),
+        ("8", {"frames_per_chunk": 0}, "frames_per_chunk is 0: it must be between 1 and 1024."),
+        ("7", {"fps": 0}, "fps"),
+    ],
+)
+def test_bad_inputs_are_refused_with_a_sentence(checkpoints, node, changes, sentence):
+    prompt = chain()
+    prompt[node]["inputs"].update(changes)
+    with pytest.raises(Refused) as refused:
+        checkpoints.queue(prompt)
+    assert sentence in sentences(refused.value, node)
+
+
+def test_sigmas_the_wrong_way_round_are_refused(checkpoints):
+    prompt = chain(sigmas=["10", 0])
+    numbers = {"schedule": "karras", "steps": 2, "sigma_max": 1.0, "sigma_min": 2.0, "rho": 7.0}
+    prompt["10"] = {"class_type": "StableVideoSigmas", "inputs": numbers}
+    with pytest.raises(Refused) as refused:
+        checkpoints.queue(prompt)
+    assert "sigma_min 2.0 is above sigma_max 1.0: swap them." in sentences(refused.value, "10")
+
+
+def test_a_failing_run_says_one_sentence(checkpoints):
+    """A fault that only shows in the run: the first node's file is no SVD checkpoint."""
+    (checkpoints.base / "models" / "checkpoints" / "broken.safetensors").write_bytes(b"not a checkpoint")
+    prompt = chain()
+    prompt["1"]["inputs"]["checkpoint"] = "broken.safetensors"
+    messages = dict(checkpoints.wait(checkpoints.queue(prompt))["status"]["messages"])
+    error = messages["execution_error"]
+    assert error["node_id"] == "1"
+    assert error["exception_type"].endswith("InputError")
+    assert "\n" not in error["exception_message"].strip()
