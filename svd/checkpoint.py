@@ -14,7 +14,7 @@ from .errors import InputError
 from .keymap import Source
 from .layout import Checkpoint, Part, open_checkpoint
 from .save import save
-from .tensorfile import read_tensor
+from .tensorfile import is_finite, read_tensor
 from .unet import UNet
 from .vae import VAE
 
@@ -165,8 +165,8 @@ def _fill(module: nn.Module, part: Part[Any], dtype: torch.dtype, device: torch.
 def _convert(tensor: Tensor, dtype: torch.dtype, where: str, transposed: bool, shape: torch.Size) -> Tensor:
     """Casts, checks and lays out one weight."""
     result = tensor.to(dtype)
-    if result.numel() and not all(bound.isfinite() for bound in torch.aminmax(result)):
-        if tensor.float().isfinite().all():
+    if not is_finite(result):
+        if is_finite(tensor):
             raise InputError(f"{where} holds numbers too large for {str(dtype)[6:]}; load it in bf16 or fp32.")
         raise InputError(
             f"{where} holds NaN or infinity, so the file is damaged or badly converted; download it again."

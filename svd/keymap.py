@@ -188,8 +188,8 @@ class Naming:
         return Source(key, self._file_shape(name, shape))
 
     def _file_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Files keep Conv3d kernels (o i 3 1 1) where we have (o i 3 1). The VAE's attention is made of 1x1 convolutions
-        in single files and of linear layers in folders.
+        """Files keep Conv3d kernels (o i 3 1 1) where we have (o i 3 1). The VAE's attention is made of 1x1
+        convolutions in single files and of linear layers in folders.
         """
         if len(shape) == 4 and shape[3] == 1 and shape[2] != 1:
             return (*shape, 1)

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -45,6 +46,11 @@ class Part(Generic[C]):
     def dtype(self) -> str:
         """The numbers' type as safetensors writes it, "F16" say; the commonest if there are several."""
         return Counter(entry.dtype for entry in self.entries.values()).most_common(1)[0][0]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the file holds for it."""
+        return sum(prod(entry.shape) for entry in self.entries.values())
 
 
 @dataclass(frozen=True)

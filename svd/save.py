@@ -16,7 +16,7 @@ from .clip import MEAN, STD
 from .errors import InputError
 from .keymap import Layout, Naming, Source, clip_table, unet_table, vae_table
 from .layout import CONFIG_KEY, FIRST_STAGE, UNET
-from .tensorfile import Planned, write_tensors
+from .tensorfile import Planned, is_finite, write_tensors
 
 if TYPE_CHECKING:
     from .checkpoint import Models
@@ -136,7 +136,7 @@ def _planned(pieces: list[tuple[Source, Tensor]], dtype: torch.dtype) -> Planned
 
 
 def _checked(tensor: Tensor, name: str) -> Tensor:
-    if tensor.numel() and not all(bound.isfinite() for bound in torch.aminmax(tensor)):
+    if not is_finite(tensor):
         raise InputError(
             f"'{name}' holds NaN, infinity or numbers too large for {str(tensor.dtype)[6:]}; save it in bf16 or fp32."
         )

@@ -135,6 +135,13 @@ def read_tensor(file: BinaryIO, name: str, entry: Entry, third: int | None = Non
     return data.view(DTYPES[entry.dtype]).reshape(shape)
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite, in one pass that copies nothing."""
+    if tensor.dtype.itemsize == 1:  # fp8 has no min and max
+        tensor = tensor.float()
+    return tensor.numel() == 0 or all(bound.isfinite() for bound in torch.aminmax(tensor))
+
+
 @dataclass(frozen=True)
 class Planned:
     """One tensor to write, made only when its turn comes."""
