@@ -1,0 +1,5 @@
+"""One thread a process: the test models are so small that threads spend their time waiting for each other."""
+
+import torch
+
+torch.set_num_threads(1)
