@@ -6,10 +6,11 @@ they are known.
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from graphlib import CycleError
 
 from ..svd.errors import InputError
 from .catalogue import Catalogue
-from .graph import Graph, Info, Link, Node, find_cycle
+from .graph import Graph, Info, Link, Node, needed, order
 from .values import Spec, not_a_choice, out_of_range, specs, typed
 
 EDITOR_ONLY = ("upload", "video-preview", "audioUI")  # boxes of the editor's own that it exports with the real inputs
@@ -22,9 +23,8 @@ def find_problems(graph: Graph, catalogue: Catalogue) -> list[str]:
     outputs = [id for id, node in graph.items() if infos.get(node.class_type, {}).get("output_node")]
     if not outputs and not problems:
         problems.append("Nothing in this workflow keeps a result; add a node such as Save Video at its end.")
-    if cycle := find_cycle(graph):
-        problems.append(f"{graph[cycle[0]]} feeds itself: {' <- '.join(cycle)}; remove one of these links.")
-    for node in _needed(graph, outputs):
+    problems += _circle(graph)
+    for node in needed(graph, outputs or graph).values():
         if node.class_type in infos:
             faults = list(_faults(node, graph, infos, catalogue.checks_itself(node.class_type)))
             if not faults and (sentence := catalogue.problem(node)):
@@ -33,16 +33,13 @@ def find_problems(graph: Graph, catalogue: Catalogue) -> list[str]:
     return problems
 
 
-def _needed(graph: Graph, outputs: list[str]) -> list[Node]:
-    """The nodes that lead to an output (all of them when there is none), in the workflow's order, cycles or not."""
-    if not outputs:
-        return list(graph.values())
-    seen, waiting = set(outputs), list(outputs)
-    while waiting:
-        sources = {link.node for link in graph[waiting.pop()].links.values() if link.node in graph} - seen
-        seen |= sources
-        waiting.extend(sources)
-    return [node for id, node in graph.items() if id in seen]
+def _circle(graph: Graph) -> list[str]:
+    try:
+        order(graph)
+    except CycleError as error:
+        ids = error.args[1]
+        return [f"{graph[ids[0]]} feeds itself: {' -> '.join(ids)}; remove one of these links."]
+    return []
 
 
 def _unknown(node: Node, infos: Mapping[str, Info]) -> str:

@@ -227,7 +227,7 @@ def _sentences() -> Iterator[None]:
 
 
 def _fail(sentences: str, code: int, hint: str | None = None) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     for sentence in sentences.splitlines():
         console.print(f"[bold red]{'bad input' if code == BAD_INPUT else 'failed'}[/]", end="  ")
         console.print(sentence, markup=False)

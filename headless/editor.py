@@ -57,7 +57,7 @@ def _entry(
 
 def _source(link: int | None, nodes: Mapping[str, Any], sources: Mapping[int, Any]) -> list[Any] | None:
     """The [node id, output index] behind a link, through reroutes; None when nothing that runs is there."""
-    while link in sources:
+    while link is not None and link in sources:
         id, output = sources[link]
         if id not in nodes or nodes[id].get("mode") == MUTED:
             return None

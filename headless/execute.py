@@ -4,10 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..nodes.host.standalone import io
 from ..svd.errors import InputError, NonFiniteError
 from .catalogue import Catalogue
-from .graph import Graph, Node, order
+from .graph import Graph, Node, needed, order
 from .values import specs, typed
 
 Results = dict[tuple[str, int], Any]  # (node id, output index) -> value
@@ -33,22 +32,21 @@ def execute(graph: Graph, catalogue: Catalogue, watch: Watch) -> list[Path]:
         InputError, NonFiniteError, MemoryError: from a node, with the node's name in front.
     """
     outputs = [id for id, node in graph.items() if catalogue.infos[node.class_type]["output_node"]]
-    nodes = order(graph, outputs)
+    nodes = order(needed(graph, outputs))
     uses = Counter((link.node, link.output) for node in nodes for link in node.links.values())
     results: Results = {}
     written: list[Path] = []
     for position, node in enumerate(nodes, 1):
         watch.started(node.title, position, len(nodes))
-        given = _run(node, catalogue, results)
-        results |= {(node.id, i): value for i, value in enumerate(given.args) if uses[node.id, i]}
-        written += (given.ui or {}).get("files", [])
+        written += _run(node, catalogue, results, uses)
         uses.subtract((link.node, link.output) for link in node.links.values())
         results = {key: value for key, value in results.items() if uses[key]}
         watch.finished()
     return written
 
 
-def _run(node: Node, catalogue: Catalogue, results: Results) -> io.NodeOutput:
+def _run(node: Node, catalogue: Catalogue, results: Results, uses: Counter[tuple[str, int]]) -> list[Path]:
+    """Runs one node, and puts into `results` those of its outputs that something will use. Returns files it wrote."""
     known = specs(catalogue.infos[node.class_type])
     links = node.links
     inputs = {
@@ -57,6 +55,8 @@ def _run(node: Node, catalogue: Catalogue, results: Results) -> io.NodeOutput:
         if name in known
     }
     try:
-        return catalogue.classes[node.class_type].execute(**inputs)
+        given = catalogue.classes[node.class_type].execute(**inputs)
     except (InputError, NonFiniteError, MemoryError) as error:
         raise type(error)(f"{node}: {error}") from error
+    results |= {(node.id, i): value for i, value in enumerate(given.args) if uses[node.id, i]}
+    return (given.ui or {}).get("files", [])

@@ -59,29 +59,31 @@ def generate(request: Request, watch: Watch) -> Path:
     device = open_device(request.device)
     picture = image.to_tensor(image.read_picture(request.picture))
     fitted = image.fit_image(picture, request.width, request.height, request.fit).to(device)
-    sigmas = edm.karras_sigmas(request.steps)
     with Session((*request.checkpoint_folders, *default_folders()), device).active(), torch.inference_mode():
+        path = _svd_checkpoint(request.checkpoint)
+        prepare_folder(request.output.absolute().parent)
         watch.started("Load the checkpoint", 1, 5)
-        models = _load(request, device)
+        models = load(path, dtype=precision(request.precision), device=device)
         watch.finished()
-        frames = _make(request, models, fitted, sigmas, watch)
+        frames = _make(request, models, fitted, watch)
     watch.started("Save", 5, 5)
     _write(request, frames)
     watch.finished()
     return request.output
 
 
-def _load(request: Request, device: torch.device) -> Models:
-    path = checkpoint_path(request.checkpoint)
+def _svd_checkpoint(name: str) -> Path:
+    path = checkpoint_path(name)
     family = open_checkpoint(path).family
     if family != "svd":
         raise InputError(f"{path} is {family}, which turns a camera around an object; use an SVD checkpoint here.")
-    return load(path, dtype=precision(request.precision), device=device)
+    return path
 
 
-def _make(request: Request, models: Models, picture: Tensor, sigmas: Tensor, watch: Watch) -> Tensor:
+def _make(request: Request, models: Models, picture: Tensor, watch: Watch) -> Tensor:
     """The frames, `t h w 3` in 0..1 on the CPU. The order of random draws is the pipeline's."""
     device, clip_length = picture.device, request.frames or models.frames or FRAMES
+    sigmas = edm.karras_sigmas(request.steps)
     scale = guidance.guidance_scale(request.guidance, request.min_guidance, request.max_guidance, clip_length)
     generators = noise.clip_generators(request.seed, 1)
 
@@ -108,18 +110,24 @@ def _make(request: Request, models: Models, picture: Tensor, sigmas: Tensor, wat
 def _check(request: Request) -> None:
     """What can be refused before anything is read."""
     conditioning.check_size(request.width, request.height)
-    if request.min_guidance > request.max_guidance:
+    if request.guidance != "constant" and request.min_guidance > request.max_guidance:
         raise InputError(
             f"The least guidance {request.min_guidance:g} is above the most, {request.max_guidance:g}; swap them."
         )
     output = request.output
     if output.suffix.lower() not in (*FILMS, ""):
         raise InputError(f"{output} is not .mp4, .webp or a folder; choose one of these.")
-    prepare_folder(output.resolve().parent)
-    if output.is_dir() and output.suffix.lower() in FILMS:
-        raise InputError(f"{output} is a folder; choose another name.")
-    if output.exists() and not request.overwrite and not (output.is_dir() and not any(output.iterdir())):
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if output.is_dir() != (not output.suffix) or (output.is_dir() and any(map(_foreign, output.iterdir()))):
+        raise InputError(f"{output} is there and holds something else; choose another name.")
+    if not request.overwrite:
         raise InputError(f"{output} exists already; choose another name, or replace it with --overwrite.")
+
+
+def _foreign(path: Path) -> bool:
+    """Whether this is none of the frames that we write, so that its folder is not ours to replace."""
+    return not (path.is_file() and path.match("frame_*.png"))
 
 
 def _write(request: Request, frames: Tensor) -> None:

@@ -7,6 +7,7 @@ The format is what the editor's "Export (API)" writes and what its queue takes: 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -99,35 +100,22 @@ def _unwrapped(value: Any) -> Any:
     return value["__value__"] if isinstance(value, dict) and set(value) == {"__value__"} else value
 
 
-def order(graph: Graph, outputs: Iterable[str]) -> list[Node]:
-    """The nodes that `outputs` need, each after everything it takes from. The graph must be free of cycles."""
-    done: dict[str, Node] = {}
-
-    def visit(node: Node) -> None:
-        if node.id not in done:
-            for link in node.links.values():
-                visit(graph[link.node])
-            done[node.id] = node
-
-    for id in outputs:
-        visit(graph[id])
-    return list(done.values())
+def needed(graph: Graph, outputs: Iterable[str]) -> Graph:
+    """The nodes that `outputs` take from, near or far, and `outputs` themselves, in the workflow's order."""
+    seen = set(outputs)
+    waiting = list(seen)
+    while waiting:
+        sources = {link.node for link in graph[waiting.pop()].links.values()} & graph.keys() - seen
+        seen |= sources
+        waiting.extend(sources)
+    return {id: node for id, node in graph.items() if id in seen}
 
 
-def find_cycle(graph: Graph) -> list[str]:
-    """The ids along one circle of links, first = last; empty when there is none. (Depth first, without recursion.)"""
-    finished: set[str] = set()
-    for start in graph:
-        path, waiting = [], [iter((start,))]
-        while waiting:
-            id = next(waiting[-1], None)
-            if id is None:
-                waiting.pop()
-                finished.update(path[-1:])
-                path = path[:-1]
-            elif id in path:
-                return [*path[path.index(id) :], id]
-            elif id in graph and id not in finished:
-                path.append(id)
-                waiting.append(iter([link.node for link in graph[id].links.values()]))
-    return []
+def order(graph: Graph) -> list[Node]:
+    """The nodes, each after everything it takes from.
+
+    Raises:
+        CycleError: some nodes feed each other in a circle; `args[1]` lists their ids along it.
+    """
+    sources = {id: [link.node for link in node.links.values() if link.node in graph] for id, node in graph.items()}
+    return [graph[id] for id in TopologicalSorter(sources).static_order()]

@@ -69,7 +69,12 @@ def write_webp(
     for key, field in (("prompt", EXIF_MODEL), ("workflow", EXIF_MAKE)):
         if key in metadata:
             exif[field] = f"{key}:{json.dumps(metadata[key])}"
-    settings = {"duration": int(1000 / fps), "lossless": lossless, "quality": quality, "method": WEBP_METHODS[method]}
+    settings: dict[str, Any] = {
+        "duration": int(1000 / fps),
+        "lossless": lossless,
+        "quality": quality,
+        "method": WEBP_METHODS[method],
+    }
     with whole_file(path) as part:
         first.save(part, save_all=True, append_images=rest, loop=0, exif=exif, **settings)
 

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
@@ -29,7 +30,7 @@ class Bars:
         self._progress.stop()
 
     def started(self, name: str, position: int, count: int) -> None:
-        self._task = self._progress.add_task(name, total=None, place=f"{position:>2}/{count}")
+        self._task = self._progress.add_task(escape(name), total=None, place=f"{position:>2}/{count}")
 
     def stepped(self, step: int, total: int, denoised: Any = None) -> None:
         self._progress.update(self._task, completed=step, total=total)

@@ -1,0 +1,334 @@
+"""The command line: what it prints, how it ends, and that it leaves nothing half-made."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
+from typer.testing import CliRunner
+
+from svd_nodes.headless.cli import app
+from svd_nodes.svd.checkpoint import load, open_checkpoint, save
+from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
+
+SMALL = ["--width", "32", "--height", "24", "--steps", "2", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to stand in, with a picture, and no checkpoints at home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    picture(tmp_path / "a.png")
+    return tmp_path
+
+
+def call(*words):
+    """Exit code, stdout and stderr of `svd-nodes WORDS`. An exception that is no exit is a failed test."""
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200", "TERM": "dumb"})
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def refused(*words):
+    """The sentence with which `svd-nodes WORDS` refuses bad input, having printed no result and no traceback."""
+    code, out, err = call(*words)
+    assert code == 2, (code, out, err)
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+# ---- generate
+
+
+def test_generate_a_film(folder, tiny):
+    code, out, err = call("generate", "a.png", "-o", "new/film.mp4", "--checkpoint", tiny, "--fps", 9, *SMALL)
+    assert (code, out.strip()) == (0, "new/film.mp4"), err
+    with av.open("new/film.mp4") as film:
+        stream = film.streams.video[0]
+        assert (stream.frames, stream.width, stream.height, stream.average_rate) == (4, 32, 24, 9)  # 4: as trained
+    assert os.listdir("new") == ["film.mp4"]
+
+
+def test_generate_a_webp_and_a_folder_of_pngs(folder, tiny):
+    words = ["--checkpoint", tiny, "--frames", 3, *SMALL]
+    assert call("generate", "a.png", "-o", "film.webp", *words)[0] == 0
+    with Image.open("film.webp") as film:
+        assert film.n_frames == 3
+    assert call("generate", "a.png", "-o", "frames", *words)[0] == 0
+    assert sorted(os.listdir("frames")) == [f"frame_0000{i}.png" for i in (1, 2, 3)]
+    assert sorted(os.listdir()) == ["a.png", "film.webp", "frames"]
+
+
+def test_generate_is_what_the_pipeline_makes(folder, tiny):
+    from svd_nodes.svd.pipeline import StableVideoDiffusionPipeline
+
+    assert call("generate", "a.png", "-o", "frames", "--checkpoint", tiny, "--frames", 3, "--seed", 7, *SMALL)[0] == 0
+    pipe = StableVideoDiffusionPipeline.from_pretrained(str(tiny), torch_dtype=torch.float32)
+    settings = {"width": 32, "height": 24, "num_frames": 3, "num_inference_steps": 2, "decode_chunk_size": 14}
+    # The pipeline stretches a picture to the size (as diffusers does), so it gets one that is fitted already.
+    from svd_nodes.svd.image import fit_image, read_picture, to_pil, to_tensor
+
+    fitted = fit_image(to_tensor(read_picture("a.png")), 32, 24)
+    expected = pipe(fitted, generator=torch.Generator().manual_seed(7), output_type="pt", **settings).frames[0]
+    for number, frame in enumerate(to_pil(expected), 1):
+        with Image.open(f"frames/frame_{number:05}.png") as made:
+            assert np.abs(np.asarray(made, int) - np.asarray(frame, int)).max() <= 1
+
+
+def test_generate_does_not_overwrite_unasked(folder, tiny):
+    words = ["--checkpoint", tiny, "--frames", 1, *SMALL]
+    Path("film.mp4").write_text("mine")
+    assert "--overwrite" in refused("generate", "a.png", "-o", "film.mp4", *words)
+    assert Path("film.mp4").read_text() == "mine"
+    assert call("generate", "a.png", "-o", "film.mp4", "--overwrite", *words)[0] == 0
+    assert Path("film.mp4").stat().st_size > 500
+    assert call("generate", "a.png", "-o", "frames", *words)[0] == 0
+    assert "--overwrite" in refused("generate", "a.png", "-o", "frames", *words)
+    assert call("generate", "a.png", "-o", "frames", "--overwrite", *words)[0] == 0
+    Path("frames/diary.txt").write_text("mine")
+    assert "holds something else" in refused("generate", "a.png", "-o", "frames", "--overwrite", *words)
+    assert Path("frames/diary.txt").exists()
+
+
+BAD_REQUESTS = {
+    "picture missing": (["no.png"], "There is no picture at no.png"),
+    "picture empty": (["empty.png"], "empty.png cannot be read as a picture"),
+    "picture damaged": (["half.png"], "half.png cannot be read as a picture"),
+    "picture is a folder": (["."], "There is no picture"),
+    "width": (["a.png", "--width", 1001], "1001"),
+    "width of nothing": (["a.png", "--width", 0], "--width"),
+    "no frames": (["a.png", "--frames", 0], "--frames"),
+    "no steps": (["a.png", "--steps", 0], "--steps"),
+    "chunk of nothing": (["a.png", "--decode-chunk", 0], "--decode-chunk"),
+    "seed too large": (["a.png", "--seed", 2**64], "--seed"),
+    "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3"),
+    "unknown fit": (["a.png", "--fit", "squeeze"], "--fit"),
+    "unknown device": (["a.png", "--device", "gpu"], 'no device "gpu"'),
+    "unknown option": (["a.png", "--colour"], "--colour"),
+    "checkpoint missing": (["a.png", "--checkpoint", "no.safetensors"], "no.safetensors"),
+    "checkpoint is a pickle": (["a.png", "--checkpoint", "old.ckpt"], "old.ckpt"),
+    "checkpoint empty": (["a.png", "--checkpoint", "empty.safetensors"], "empty.safetensors"),
+    "unknown format": (["a.png", "-o", "film.avi"], "film.avi is not .mp4, .webp or a folder"),
+    "output under a file": (["a.png", "-o", "a.png/film.mp4"], "Nothing can be written to"),
+    "output a folder": (["a.png", "-o", "films.mp4"], "films.mp4 is there and holds something else"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_REQUESTS)
+def test_bad_requests(fault, folder, tiny):
+    Path("empty.png").touch()
+    Path("empty.safetensors").touch()
+    Path("old.ckpt").write_bytes(b"PK\x03\x04" + bytes(60))
+    Path("half.png").write_bytes(Path("a.png").read_bytes()[:700])
+    Path("films.mp4").mkdir()
+    Path("films.mp4/film").touch()
+    before = sorted(map(str, Path().rglob("*")))
+    (image, *changes), expected = BAD_REQUESTS[fault]
+    words = [image, *(() if "-o" in changes else ("-o", "out/film.mp4")), "--checkpoint", tiny, *SMALL, *changes]
+    assert expected in refused("generate", *words)
+    assert sorted(map(str, Path().rglob("*"))) == before
+
+
+def test_seed_and_sizes_at_their_ends(folder, tiny):
+    picture(folder / "dot.png", 1, 1)
+    words = ["--checkpoint", tiny, "--frames", 1, "--decode-chunk", 99, "--seed", 2**64 - 1, "--device", "cpu"]
+    assert call("generate", "dot.png", "-o", "film.mp4", "--width", 32, "--height", 32, "--steps", 1, *words)[0] == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "RGBA", "P", "I;16"])
+def test_pictures_of_every_kind(mode, folder, tiny):
+    if mode == "I;16":
+        Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save("b.png")
+    else:
+        picture(folder / "b.png", mode=mode)
+    assert call("generate", "b.png", "-o", "film.mp4", "--checkpoint", tiny, "--frames", 1, *SMALL)[0] == 0
+
+
+def test_nan_never_reaches_a_file(folder, tiny):
+    """A network that blows up fails the run (1, not 2: the input was sound) with a sentence that says where."""
+    broken = preset_models("tiny")
+    broken.unet.load_state_dict({k: v * 1e25 for k, v in broken.unet.state_dict().items()})
+    save(broken, folder / "broken.safetensors", dtype=torch.float32)
+    code, out, err = call("generate", "a.png", "-o", "film.mp4", "--checkpoint", "broken.safetensors", *SMALL)
+    assert (code, out) == (1, "")
+    assert "NaN" in err
+    assert "Traceback" not in err
+    assert not Path("film.mp4").exists()
+
+
+def test_sv3d_is_refused(folder):
+    from dataclasses import replace
+
+    from svd_nodes.tools.random_checkpoint import random_models
+
+    preset = PRESETS["tiny"]
+    unet = replace(preset.unet, projection_class_embeddings_input_dim=32, addition_time_embed_dim=(32,))
+    vae = replace(preset.vae, temporal_decoder=False, quant_conv=True)
+    save(random_models(unet, vae, preset.clip), folder / "sv3d_u.safetensors")
+    assert "sv3d_u" in refused("generate", "a.png", "-o", "film.mp4", "--checkpoint", "sv3d_u.safetensors", *SMALL)
+
+
+# ---- run
+
+
+def test_run_prints_where_the_film_is(folder, tiny):
+    Path("w.json").write_text(json.dumps(tiny_workflow("quickstart", Path("tiny.safetensors"), Path("a.png"))))
+    words = ["--checkpoints", tiny.parent, "--set", "8.frames=2", "--set", "Save Video.filename_prefix=film"]
+    code, out, err = call("run", "w.json", "--output", "results", "--device", "cpu", *words)
+    assert (code, out.strip()) == (0, "results/film_00001_.mp4"), err
+    with av.open("results/film_00001_.mp4") as film:
+        assert film.streams.video[0].frames == 2
+
+
+def test_run_reports_every_fault(folder, tiny):
+    prompt = tiny_workflow("quickstart", tiny, Path("no.png"))
+    prompt["8"]["inputs"] |= {"frames": 0, "steps": "ten"}
+    Path("w.json").write_text(json.dumps(prompt))
+    sentences = refused("run", "w.json")
+    for expected in ("frames is 0", 'steps is "ten"', 'no picture "no.png"'):
+        assert expected in sentences
+    assert not Path("output").exists()
+    assert "There is no workflow at nothing.json" in refused("run", "nothing.json")
+    assert "WORKFLOW" in refused("run")
+
+
+def test_a_fresh_install_is_told_what_to_do(folder):
+    sentences = refused("run", WORKFLOWS / "image_to_video.json", "--set", "LoadImage.image=a.png")
+    for expected in (
+        'Node 1 "Load SVD Checkpoint"',
+        "svd_xt.safetensors",
+        "models/checkpoints",
+        "licence",
+        "--checkpoints",
+    ):
+        assert expected in sentences
+    assert "licence" in refused("generate", "a.png", "-o", "film.mp4")
+
+
+def test_an_output_folder_that_cannot_be_written(folder, tiny):
+    Path("w.json").write_text(json.dumps(tiny_workflow("quickstart", tiny, Path("a.png"))))
+    assert "Nothing can be written to" in refused("run", "w.json", "--output", "a.png/inside")
+    assert "leads out of" in refused("run", "w.json", "--set", "SaveVideo.filename_prefix=../film")
+    assert sorted(os.listdir()) == ["a.png", "w.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_ends_with_130_and_leaves_nothing(folder, tiny):
+    prompt = tiny_workflow("quickstart", tiny, folder / "a.png")
+    prompt["8"]["inputs"]["steps"] = 1000
+    Path("w.json").write_text(json.dumps(prompt))
+    command = [sys.executable, "-m", "svd_nodes.headless", "run", "w.json", "--device", "cpu"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while not Path("output").exists() and running.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert (running.returncode, out) == (130, ""), err
+    assert "Traceback" not in err
+    assert list(Path("output").rglob("*.*")) == []
+
+
+# ---- inspect, convert
+
+
+def test_inspect(folder, tiny):
+    code, out, _ = call("inspect", tiny)
+    assert code == 0
+    for expected in (
+        "Stable Video Diffusion",
+        "single file",
+        "temporal",
+        "hint",
+        "UNet",
+        "parameters",
+        "missing   nothing",
+    ):
+        assert expected in out
+    report = json.loads(call("inspect", tiny, "--json")[1])
+    unet = preset_models("tiny").unet
+    assert report["parts"]["UNet"]["parameters"] == sum(p.numel() for p in unet.parameters())
+    assert report["parts"]["UNet"]["tensors"] == len(unet.state_dict())
+    assert (report["frames_hint"], report["missing"]) == (4, [])
+
+
+def test_inspect_says_what_is_missing(folder, tiny):
+    weights = load_file(tiny)
+    del weights["model.diffusion_model.time_embed.0.bias"]
+    save_file(weights, "lacking.safetensors", metadata=_metadata(tiny))
+    code, out, err = call("inspect", "lacking.safetensors")
+    assert code == 2
+    assert "time_embed.0.bias" in out, err
+    Path("w.safetensors").write_bytes(b"x" * 100)
+    for path in ("w.safetensors", "no.safetensors", "."):
+        assert "Traceback" not in refused("inspect", path)
+
+
+def _metadata(path):
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return file.metadata()
+
+
+def test_convert_there_and_back(folder, tiny):
+    assert call("convert", tiny, "folder", "--layout", "diffusers")[:2] == (0, "folder\n")
+    assert Path("folder/model_index.json").exists()
+    assert call("convert", "folder", "back.safetensors", "--layout", "single")[0] == 0
+    first, second = load(tiny), load("back.safetensors")
+    for name in ("unet", "vae", "clip"):
+        ours, theirs = getattr(first, name).state_dict(), getattr(second, name).state_dict()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert open_checkpoint("back.safetensors").unet.dtype == open_checkpoint(tiny).unet.dtype
+
+
+def test_convert_to_half(folder, tiny):
+    assert call("convert", tiny, "half.safetensors", "--layout", "single", "--precision", "fp16")[0] == 0
+    assert json.loads(call("inspect", "half.safetensors", "--json")[1])["parts"]["UNet"]["precision"] == "fp16"
+    assert "--overwrite" in refused("convert", tiny, "half.safetensors", "--layout", "single")
+    assert call("convert", tiny, "half.safetensors", "--layout", "single", "--overwrite")[0] == 0
+    for words in (["no.safetensors", "b.safetensors", "--layout", "single"], [tiny, "c.bin", "--layout", "single"]):
+        refused("convert", *words)
+    assert "--layout" in refused("convert", tiny, "d.safetensors")
+    assert sorted(os.listdir()) == ["a.png", "half.safetensors"]
+
+
+# ---- the program
+
+
+def test_help_needs_no_torch():
+    program = "import sys, svd_nodes.headless.cli; print(any(name in sys.modules for name in ('torch', 'av', 'PIL')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    code, out, _ = call("--help")
+    assert code == 0
+    assert all(command in out for command in ("run", "generate", "inspect", "convert"))
+
+
+def test_run_as_a_module_ends_with_2_and_one_line(folder):
+    command = [sys.executable, "-m", "svd_nodes.headless", "run", "no.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip().splitlines() == ["bad input  There is no workflow at no.json; check the path."]

@@ -1,0 +1,570 @@
+"""Workflows without an editor: what is checked before a run, how a run goes, and what the host's stand-ins do."""
+
+import copy
+import json
+import math
+import os
+import subprocess
+import sys
+import weakref
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_files import checkpoint, picture, tiny_workflow
+
+from svd_nodes.headless import files, media
+from svd_nodes.headless.catalogue import Catalogue
+from svd_nodes.headless.check import find_problems
+from svd_nodes.headless.core_nodes import Workspace, host_nodes
+from svd_nodes.headless.editor import to_api
+from svd_nodes.headless.execute import execute
+from svd_nodes.headless.graph import order, parse, read_document
+from svd_nodes.headless.run import Job, WorkflowError, run
+from svd_nodes.nodes.host import standalone
+from svd_nodes.svd.errors import InputError, NonFiniteError
+
+
+class Silent:
+    """A watch that remembers what it was told."""
+
+    def __init__(self):
+        self.names, self.steps = [], []
+
+    def started(self, name, position, count):
+        self.names.append((name, position, count))
+
+    def stepped(self, step, total, denoised=None):
+        self.steps.append((step, total))
+
+    def finished(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A workflow that runs."""
+    folder = tmp_path_factory.mktemp("sound")
+    return tiny_workflow("quickstart", checkpoint(folder), picture(folder / "picture.png"))
+
+
+@pytest.fixture(scope="module")
+def with_sigmas(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sigmas")
+    return tiny_workflow("image_to_video", checkpoint(folder), picture(folder / "picture.png"))
+
+
+def run_prompt(prompt, folder, watch=None, **changes):
+    (folder / "workflow.json").write_text(json.dumps(prompt))
+    return run(Job(folder / "workflow.json", output=folder / "output", device="cpu", **changes), watch or Silent())
+
+
+def problems_of(prompt, folder):
+    catalogue = Catalogue.of(Workspace(folder))
+    return find_problems(parse(prompt, catalogue.infos), catalogue)
+
+
+# ---- what is wrong with a workflow
+
+
+def change(prompt, id, **inputs):
+    prompt = copy.deepcopy(prompt)
+    prompt[id]["inputs"] |= inputs
+    return prompt
+
+
+def without(prompt, id, name):
+    prompt = copy.deepcopy(prompt)
+    del prompt[id]["inputs"][name]
+    return prompt
+
+
+def kind(prompt, id, class_type):
+    prompt = copy.deepcopy(prompt)
+    prompt[id]["class_type"] = class_type
+    return prompt
+
+
+FAULTS = {  # what is done to a sound workflow, and what the sentence must say
+    "unknown node": (lambda p: kind(p, "9", "VAEDecodeTiled"), 'Node 9 "SVD VAE Decode" is of the kind "VAED'),
+    "misspelt node": (lambda p: kind(p, "9", "StableVideoDecod"), "did you mean StableVideoDecode?"),
+    "missing widget": (lambda p: without(p, "8", "frames"), 'Node 8 "SVD Sampler (Euler)": the input "frames" is'),
+    "missing link": (lambda p: without(p, "8", "model"), "connect a SVD_MODEL to it"),
+    "unknown input": (lambda p: change(p, "8", step=3), 'it has no input "step"; did you mean steps'),
+    "too small": (lambda p: change(p, "8", frames=0), "frames is 0, but the least is 1"),
+    "no steps": (lambda p: change(p, "8", steps=0), "steps is 0, but the least is 1"),
+    "too large": (lambda p: change(p, "8", seed=2**64), f"seed is {2**64}, but the most is {2**64 - 1}"),
+    "chunk of nothing": (lambda p: change(p, "9", frames_per_chunk=0), "frames_per_chunk is 0, but the least is 1"),
+    "text for a number": (lambda p: change(p, "8", frames="many"), 'frames is "many", which is not a whole number'),
+    "half a frame": (lambda p: change(p, "8", frames=2.5), "frames is 2.5, which is not a whole number"),
+    "truth for a number": (lambda p: change(p, "8", frames=True), "frames is True, which is not a whole number"),
+    "not a number": (lambda p: change(p, "8", max_guidance=math.nan), "max_guidance is nan, which is not a number"),
+    "nothing": (lambda p: change(p, "8", frames=None), "frames is None, which is not a whole number"),
+    "not a choice": (lambda p: change(p, "8", guidance="wavy"), "wavy"),
+    "host's choice": (lambda p: change(p, "11", format="avi"), 'format is "avi", which is not one of: auto, mp4'),
+    "width": (lambda p: change(p, "3", width=1001), "1001"),
+    "guidance upside down": (lambda p: change(p, "8", min_guidance=5.0), "min_guidance 5 is above max_guidance 3"),
+    "value on a wire": (lambda p: change(p, "8", model="svd"), "model is a plain value, but it takes a SVD_MODEL"),
+    "wrong wire": (lambda p: change(p, "8", model=["1", 2]), 'but node 1 "Load SVD Checkpoint" gives a SVD_VAE there'),
+    "wrong wire to a widget": (lambda p: change(p, "8", frames=["3", 0]), "takes a INT, but node 3"),
+    "no such output": (lambda p: change(p, "8", model=["1", 3]), "takes output 3 of node 1"),
+    "negative output": (lambda p: change(p, "8", model=["1", -1]), "which has outputs 0 to 2"),
+    "output by name": (lambda p: change(p, "8", model=["1", "model"]), "takes output model of node 1"),
+    "link to nowhere": (lambda p: change(p, "8", model=["77", 0]), "node 77, which is not in the workflow"),
+    "half a link": (lambda p: change(p, "8", model=["1"]), "not [node id, output index]"),
+    "picture missing": (lambda p: change(p, "2", image="nowhere.png"), 'There is no picture "nowhere.png"'),
+    "checkpoint missing": (lambda p: change(p, "1", checkpoint="nowhere.safetensors"), "nowhere.safetensors"),
+    "out of the output folder": (lambda p: change(p, "11", filename_prefix="../../clip"), "leads out of the"),
+    "absolute name": (lambda p: change(p, "11", filename_prefix="/etc/clip"), "leads out of the output folder"),
+    "no name": (lambda p: change(p, "11", filename_prefix="video/"), "names no file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_gets_one_sentence_that_names_the_node(fault, sound, tmp_path):
+    damage, expected = FAULTS[fault]
+    (sentence,) = problems_of(damage(sound), tmp_path)
+    assert sentence.startswith("Node ")
+    assert expected in sentence
+    assert sentence.rstrip().endswith((".", "?"))
+    assert "\n" not in sentence
+
+
+def test_sigmas_upside_down(with_sigmas, tmp_path):
+    (sentence,) = problems_of(change(with_sigmas, "7", sigma_min=800.0), tmp_path)
+    assert sentence.startswith('Node 7 "SVD Sigmas"')
+    assert "sigma" in sentence
+
+
+def test_a_circle_is_named(sound, tmp_path):
+    prompt = kind(sound, "3", "StableVideoFitImage")
+    prompt["13"] = {"class_type": "StableVideoFitImage", "inputs": {**prompt["3"]["inputs"], "image": ["3", 0]}}
+    prompt["3"]["inputs"]["image"] = ["13", 0]
+    (sentence,) = problems_of(prompt, tmp_path)
+    assert "feeds itself" in sentence
+    assert "3 -> 13" in sentence or "13 -> 3" in sentence
+
+
+def test_a_workflow_without_an_output_is_refused(sound, tmp_path):
+    prompt = {id: node for id, node in sound.items() if id != "11"}
+    assert "Nothing in this workflow keeps a result" in problems_of(prompt, tmp_path)[0]
+
+
+def test_all_problems_are_reported_together(sound, tmp_path):
+    prompt = change(change(kind(sound, "9", "Nothing"), "8", frames=0, seed=-1), "3", width="wide")
+    assert len(problems_of(prompt, tmp_path)) == 4
+    with pytest.raises(WorkflowError) as caught:
+        run_prompt(prompt, tmp_path)
+    assert len(caught.value.problems) == 4
+    assert not (tmp_path / "output").exists()
+
+
+def test_values_in_another_but_equal_type_are_taken(sound, tmp_path):
+    prompt = change(sound, "8", frames="3", steps=2.0, min_guidance=1, seed=2**64 - 1)
+    prompt = change(prompt, "2", upload="image")  # older editors export their button
+    assert problems_of(prompt, tmp_path) == []
+
+
+def test_nodes_that_no_output_needs_are_left_alone(sound, tmp_path):
+    prompt = {**sound, "50": {"class_type": "StableVideoDecode", "inputs": {}}}
+    assert problems_of(prompt, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("[]", "holds no nodes"),
+        ("{}", "holds no nodes"),
+        ("[" * 100_000, "is not"),
+        ('{"1": 5}', 'Node 1 has no "class_type"'),
+        ('{"1": {"class_type": "LoadImage", "inputs": []}}', "are not a JSON object"),
+        ('{"nodes": [{}]}', "is damaged"),
+        ('{"nodes": [], "links": []}', "Nothing in this workflow"),
+    ],
+)
+def test_files_that_are_no_workflow(text, expected, tmp_path):
+    (tmp_path / "workflow.json").write_text(text)
+    with pytest.raises(InputError, match=expected):
+        run(Job(tmp_path / "workflow.json", output=tmp_path / "output"), Silent())
+    assert not (tmp_path / "output").exists()
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "film.json").write_bytes(b"\xff\xd8\xff")
+    for path, expected in (
+        (tmp_path / "no.json", "There is no"),
+        (tmp_path, "cannot be"),
+        (tmp_path / "film.json", "text"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            read_document(path)
+
+
+# ---- the editor's form
+
+
+def test_reroutes_and_switched_off_nodes():
+    infos = Catalogue.of(Workspace(files.Path())).infos
+
+    def node(id, type, inputs=(), outputs=1, **more):
+        sockets = [{"name": name, "link": link} for name, link in inputs]
+        return {"id": id, "type": type, "inputs": sockets, "outputs": [{}] * outputs, "widgets_values": [], **more}
+
+    document = {
+        "nodes": [
+            node(1, "LoadImage", widgets_values=["a.png", "image"]),
+            node(2, "Reroute", [("", 1)]),
+            node(3, "PreviewImage", [("images", 2)], title="Look"),
+            node(4, "PreviewImage", [("images", 1)], mode=2),
+            node(5, "Note"),
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]],
+    }
+    assert to_api(document, infos) == {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": {"title": "Load Image"}},
+        "3": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "Look"}},
+    }
+    document["nodes"][2]["mode"] = 4
+    with pytest.raises(InputError, match="Export"):
+        to_api(document, infos)
+
+
+# ---- a run
+
+
+def test_each_node_runs_once_and_steps_are_told(sound, tmp_path):
+    watch = Silent()
+    (path,) = run_prompt(sound, tmp_path, watch)
+    assert len(watch.names) == len(sound)
+    assert watch.names[0][1:] == (1, len(sound))
+    assert watch.steps[:2] == [(1, 2), (2, 2)]
+    assert path.name == "svd_quickstart_00001_.mp4"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_results_go_when_nothing_needs_them(tmp_path):
+    """A node that runs last finds the first node's result gone, though it was used twice before."""
+    io, alive = standalone.io, []
+
+    class Thing:
+        pass
+
+    class Make(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema("Make", "Make", outputs=[io.Custom("THING").Output(), io.Custom("THING").Output()])
+
+        @classmethod
+        def execute(cls):
+            things = Thing(), Thing()
+            alive.extend(weakref.ref(thing) for thing in things)
+            return io.NodeOutput(*things)
+
+    class Use(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            inputs = [io.Custom("THING").Input("one"), io.Custom("THING").Input("two", optional=True)]
+            return io.Schema("Use", "Use", inputs=inputs, outputs=[io.Custom("WORD").Output()])
+
+        @classmethod
+        def execute(cls, one, two=None):
+            assert alive[0]() is one
+            assert alive[1]() is None, "an output that nothing takes is dropped at once"
+            return io.NodeOutput("word")
+
+    class Last(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema("Last", "Last", inputs=[io.Custom("WORD").Input("word")], is_output_node=True)
+
+        @classmethod
+        def execute(cls, word):
+            assert word == "word"
+            assert alive[0]() is None
+            return io.NodeOutput(ui={"files": []})
+
+    classes = {"Make": Make, "Use": Use, "Last": Last}
+    catalogue = Catalogue(classes, {name: node.GET_NODE_INFO_V1() for name, node in classes.items()})
+    prompt = {
+        "1": {"class_type": "Make"},
+        "2": {"class_type": "Use", "inputs": {"one": ["1", 0], "two": ["1", 0]}},
+        "3": {"class_type": "Last", "inputs": {"word": ["2", 0]}},
+    }
+    graph = parse(prompt, catalogue.infos)
+    assert find_problems(graph, catalogue) == []
+    assert execute(graph, catalogue, Silent()) == []
+
+
+def test_long_chains_do_not_run_out_of_stack():
+    prompt = {str(i): {"class_type": "X", "inputs": {"a": [str(i - 1), 0]} if i else {}} for i in range(5000)}
+    assert [node.id for node in order(parse(prompt, {}))] == [str(i) for i in range(5000)]
+
+
+def test_the_same_run_twice_gives_the_same_frames_under_a_new_name(sound, tmp_path):
+    first, second = (run_prompt(sound, tmp_path)[0] for _ in range(2))
+    assert (first.name, second.name) == ("svd_quickstart_00001_.mp4", "svd_quickstart_00002_.mp4")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_faults_found_while_running_name_the_node(sound, tmp_path):
+    path = tmp_path / "half.png"
+    path.write_bytes(picture(tmp_path / "whole.png").read_bytes()[:700])
+    with pytest.raises(InputError, match=r'^Node 2 "Load Image": "half.png" is damaged'):
+        run_prompt(change(sound, "2", image="half.png"), tmp_path)
+    assert list((tmp_path / "output").rglob("*.*")) == []
+
+
+def test_interrupted_runs_leave_nothing(sound, tmp_path):
+    class Impatient(Silent):
+        def stepped(self, step, total, denoised=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_prompt(sound, tmp_path, Impatient())
+    assert list((tmp_path / "output").rglob("*.*")) == []
+
+
+# ---- the settings of a run
+
+
+def test_settings_by_id_title_and_kind(sound, tmp_path):
+    settings = ["8.steps=1", "svd vae decode.frames_per_chunk=2", "SaveVideo.filename_prefix=a=b", "CreateVideo.fps=12"]
+    (path,) = run_prompt(sound, tmp_path, settings=settings)
+    assert path.name == "a=b_00001_.mp4"
+    with av.open(str(path)) as film:
+        prompt = json.loads(film.metadata["prompt"])
+        assert film.streams.video[0].average_rate == 12
+    assert prompt["8"]["inputs"]["steps"] == 1
+    assert prompt["9"]["inputs"]["frames_per_chunk"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("steps=3", "not of the form NODE.input=value"),
+        ("8.steps", "not of the form NODE.input=value"),
+        ("99.steps=3", 'no node is called "99"'),
+        ("8.stepps=3", 'has no value "stepps"; it has frames, steps'),
+        ("8.model=3", 'has no value "model"'),
+        ("8.steps=three", 'steps is "three", which is not a whole number'),
+        ("StableVideoFitImage.width=9", "9"),
+    ],
+)
+def test_settings_that_cannot_be(setting, expected, sound, tmp_path):
+    with pytest.raises(InputError) as caught:
+        run_prompt(sound, tmp_path, settings=[setting])
+    assert expected in str(caught.value)
+
+
+def test_a_kind_that_two_nodes_have_is_no_name(sound, tmp_path):
+    prompt = {**sound, "12": copy.deepcopy(sound["11"])}
+    with pytest.raises(InputError, match="2 nodes are called"):
+        run_prompt(prompt, tmp_path, settings=["SaveVideo.filename_prefix=a"])
+
+
+def test_an_unknown_device(sound, tmp_path):
+    for device in ("gpu", "cuda:99"):
+        (tmp_path / "workflow.json").write_text(json.dumps(sound))
+        with pytest.raises(InputError, match="There is no device"):
+            run(Job(tmp_path / "workflow.json", device=device), Silent())
+
+
+# ---- the host's stand-ins
+
+
+def host(folder, name, **changes):
+    nodes = {node.__name__: node for node in host_nodes(Workspace(folder, **changes))}
+    return nodes[name]
+
+
+def load(folder, name):
+    """The picture and the mask, after the check that comes before a run."""
+    node = host(folder, "LoadImage", inputs=(folder,))
+    assert node.validate_inputs(name) is True
+    return node.execute(name).args
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "CMYK", "P", "LA", "RGBA"])
+def test_pictures_of_every_kind(mode, tmp_path):
+    path = picture(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), mode=mode)
+    image, mask = load(tmp_path, path.name)
+    assert image.shape == (1, 30, 40, 3)
+    assert image.dtype == torch.float32
+    assert 0 <= image.min() <= image.max() <= 1
+    assert mask.shape == ((1, 30, 40) if mode in ("P", "LA", "RGBA") else (1, 64, 64))
+
+
+def test_rgb_and_mask_are_exact(tmp_path):
+    picture(tmp_path / "a.png", mode="RGBA")
+    image, mask = load(tmp_path, "a.png")
+    pixels = torch.from_numpy(np.asarray(Image.open(tmp_path / "a.png")) / np.float32(255))
+    assert torch.equal(image[0], pixels[..., :3])
+    assert torch.equal(mask[0], 1 - pixels[..., 3])
+
+
+def test_pictures_turned_by_the_camera(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    picture(tmp_path / "a.jpg", exif=exif)
+    image, _ = load(tmp_path, "a.jpg")
+    assert image.shape == (1, 40, 30, 3)
+
+
+def test_sixteen_bits(tmp_path):
+    Image.fromarray(np.array([[0, 65535], [32768, 256]], dtype=np.uint16)).save(tmp_path / "a.png")
+    image, _ = load(tmp_path, "a.png")
+    assert torch.allclose(image[0, ..., 0], torch.tensor([[0, 1], [32768 / 65535, 256 / 65535]]))
+
+
+def test_one_pixel_and_animations(tmp_path):
+    picture(tmp_path / "a.png", 1, 1)
+    assert load(tmp_path, "a.png")[0].shape == (1, 1, 1, 3)
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert load(tmp_path, "a.gif")[0].shape == (3, 6, 8, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"not a picture at all", b"GIF89a\0\0\0\0\0\0\0"])
+def test_files_that_are_no_picture(content, tmp_path):
+    (tmp_path / "a.png").write_bytes(content)
+    verdict = host(tmp_path, "LoadImage", inputs=(tmp_path,)).validate_inputs("a.png")
+    if verdict is True:  # the header alone looked sound
+        with pytest.raises(InputError, match="damaged or no picture"):
+            load(tmp_path, "a.png")
+    else:
+        assert "not a picture" in verdict
+
+
+def test_pictures_are_found_beside_the_workflow_and_by_the_editors_names(sound, tmp_path):
+    picture(tmp_path / "beside.png")
+    (tmp_path / "input").mkdir()
+    picture(tmp_path / "input" / "inside.png")
+    for name in ("beside.png", "inside.png", "inside.png [input]", str(tmp_path / "beside.png")):
+        assert run_prompt(change(sound, "2", image=name), tmp_path, settings=["8.steps=1", "8.frames=1"])
+
+
+def test_an_odd_size_gets_one_more_row_and_column(tmp_path):
+    media.write_mp4(tmp_path / "a.mp4", torch.rand(2, 15, 17, 3), Fraction(7), {})
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].height) == (18, 16)
+
+
+def test_colours_survive_the_film(tmp_path):
+    colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.5, 0.5, 0.5]])
+    media.write_mp4(tmp_path / "a.mp4", colours[:, None, None].expand(4, 32, 32, 3), Fraction(7), {})
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        context = film.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
+        frames = [f.to_ndarray(format="rgb24", src_colorspace="ITU709")[16, 16] for f in film.decode(video=0)]
+    assert np.abs(np.array(frames) / 255 - colours.numpy()).max() < 0.02
+
+
+def test_animated_webp(tmp_path):
+    node = host(tmp_path, "SaveAnimatedWEBP", metadata={"prompt": {"1": "a"}, "workflow": {"nodes": []}})
+    images = torch.rand(3, 15, 17, 4)
+    output = node.execute(images, "clip", fps=8.0, lossless=True, quality=80, method="fastest")
+    (path,) = output.ui["files"]
+    assert path.name == "clip_00001_.webp"
+    with Image.open(path) as film:
+        exif = film.getexif()
+        film.seek(2)
+        film.load()
+        assert (film.n_frames, film.size, film.info["duration"]) == (3, (17, 15), 125)
+        frame = np.asarray(film.convert("RGBA"))
+    assert exif[0x0110] == 'prompt:{"1": "a"}'
+    assert exif[0x010F] == 'workflow:{"nodes": []}'
+    visible = frame[..., 3] > 0
+    assert np.array_equal(frame[visible], media.to_bytes(images)[2][visible])
+
+
+def test_pngs_are_numbered_and_carry_the_workflow(tmp_path):
+    node = host(tmp_path, "SaveImage", metadata={"prompt": {"1": "a"}})
+    images = torch.rand(3, 4, 6, 3)
+    paths = [*node.execute(images, "a/b").ui["files"], *node.execute(images[:1], "a/b").ui["files"]]
+    assert [path.name for path in paths] == [f"b_0000{i}_.png" for i in (1, 2, 3, 4)]
+    with Image.open(paths[1]) as saved:
+        assert saved.text == {"prompt": '{"1": "a"}'}
+        assert np.array_equal(np.asarray(saved), media.to_bytes(images)[1])
+    (preview,) = host(tmp_path, "PreviewImage").execute(images[:1]).ui["files"]
+    assert preview.relative_to(tmp_path).as_posix() == "preview/preview_00001_.png"
+
+
+def test_nan_is_not_saved(tmp_path):
+    images = torch.rand(2, 16, 16, 3)
+    images[1, 3, 3, 0] = math.nan
+    for write in (lambda: media.write_mp4(tmp_path / "a.mp4", images, Fraction(7), {}), lambda: media.to_bytes(images)):
+        with pytest.raises(NonFiniteError):
+            write()
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- files
+
+
+def test_names_count_on_from_what_is_there(tmp_path):
+    for name in ("clip_00007_.mp4", "clip_00009_.png", "clip_x_.mp4", "clips_00050_.mp4"):
+        (tmp_path / name).touch()
+    (name,) = files.free_names(tmp_path, "clip", ".mp4", 1, 8, 8)
+    assert name.name == "clip_00010_.mp4"
+    (name,) = files.free_names(tmp_path, "%width%x%height%/%year%", ".mp4", 1, 32, 24)
+    assert name.parent.name == "32x24"
+    assert name.name.startswith("20")
+
+
+@pytest.mark.parametrize("prefix", ["../a", "a/../../b", "/a", "..", "a\\..\\..\\b", "", "a/", "x\0y"])
+def test_names_stay_in_the_output_folder(prefix, tmp_path):
+    with pytest.raises(InputError):
+        files.free_names(tmp_path, prefix, ".mp4", 1, 8, 8)
+
+
+def test_names_do_not_leave_through_a_link(tmp_path):
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "door").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="through a link"):
+        files.free_names(tmp_path / "output", "door/clip", ".mp4", 1, 8, 8)
+
+
+def test_output_folders_that_cannot_be(sound, tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside", files.Path("/proc/nowhere")):
+        with pytest.raises(InputError, match="Nothing can be written to"):
+            files.prepare_folder(folder)
+
+
+def test_files_are_whole_or_not_there(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(ZeroDivisionError), files.whole_file(tmp_path / "a.txt") as part:
+        part.write_text(str(1 / 0) if part.write_text("half") else "")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+    with files.whole_file(tmp_path / "a.txt") as part:
+        part.write_text("new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "new")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on file sizes are POSIX")
+@pytest.mark.parametrize("write", ["write_mp4(path, frames, Fraction(7), {})", "write_png(path, frames[0], {})"])
+def test_a_full_disk_leaves_nothing(write, tmp_path):
+    """A limit on the size of files fails a write as a full disk does."""
+    path = tmp_path / ("a.mp4" if "mp4" in write else "a.png")
+    program = f"""
+import resource, signal, torch
+from fractions import Fraction
+from pathlib import Path
+from svd_nodes.headless.files import reason
+from svd_nodes.headless.media import write_mp4, write_png
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+path, frames = Path({str(path)!r}), torch.rand(8, 128, 128, 3)
+try:
+    {write}
+except OSError as error:
+    print(reason(error))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, check=False)
+    assert "the disk is full" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,117 @@
+"""The saved workflows: both forms say the same, every node of the pack is in one, and they run."""
+
+import json
+
+import av
+import pytest
+from PIL import Image
+from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
+
+from svd_nodes.headless.catalogue import Catalogue
+from svd_nodes.headless.check import find_problems
+from svd_nodes.headless.core_nodes import Workspace
+from svd_nodes.headless.editor import to_api
+from svd_nodes.headless.graph import parse
+from svd_nodes.headless.progress import Bars
+from svd_nodes.headless.run import Job, run
+from svd_nodes.headless.values import specs
+from svd_nodes.nodes import NODES
+
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def infos(tmp_path_factory):
+    return Catalogue.of(Workspace(tmp_path_factory.mktemp("output"))).infos
+
+
+def editor_form(name):
+    return json.loads((WORKFLOWS / f"{name}.json").read_text())
+
+
+def api_form(name):
+    return json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+
+
+def test_every_workflow_has_both_forms_and_a_thumbnail():
+    assert NAMES == ["image_to_video", "quickstart"]
+    assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
+    for name in NAMES:
+        with Image.open(WORKFLOWS / f"{name}.jpg") as thumbnail:
+            assert thumbnail.format == "JPEG"
+            assert thumbnail.width >= 300
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_are_equal(name, infos):
+    assert to_api(editor_form(name), infos) == api_form(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_editor_form_is_sound(name, infos):
+    """Every link is named at both its ends, every widget has its value, and no node is out of its group."""
+    document = editor_form(name)
+    nodes = {node["id"]: node for node in document["nodes"]}
+    assert document["version"] == 0.4
+    assert document["last_node_id"] == max(nodes)
+    assert document["last_link_id"] == max(link[0] for link in document["links"])
+    for id, source, output, target, slot, kind in document["links"]:
+        assert nodes[target]["inputs"][slot]["link"] == id
+        assert id in nodes[source]["outputs"][output]["links"]
+        assert {nodes[source]["outputs"][output]["type"], nodes[target]["inputs"][slot]["type"]} == {kind}
+    for node in nodes.values():
+        if node["type"] in infos:
+            widgets = [spec for spec in specs(infos[node["type"]]).values() if spec.is_widget]
+            extra = sum(bool(spec.options.get("control_after_generate")) for spec in widgets)
+            upload = node["type"] == "LoadImage"
+            assert len(node["widgets_values"]) == len(widgets) + extra + upload
+            assert [o["type"] for o in node["outputs"]] == infos[node["type"]]["output"]
+            assert any(_inside(node, group["bounding"]) for group in document["groups"])
+            assert node["title"]
+
+
+def _inside(node, bounding):
+    x, y, width, height = bounding
+    left, top, right, bottom = *node["pos"], node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1]
+    return x <= left and y <= top and right <= x + width and bottom <= y + height
+
+
+def test_every_node_is_in_a_workflow():
+    used = {node["class_type"] for name in NAMES for node in api_form(name).values()}
+    assert {node.GET_SCHEMA().node_id for node in NODES} <= used
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_files_can_be_missing(name, tmp_path):
+    catalogue = Catalogue.of(Workspace(tmp_path, inputs=()))
+    problems = find_problems(parse(api_form(name), catalogue.infos), catalogue)
+    assert all("There is no checkpoint" in problem or "There is no picture" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs(name, tmp_path):
+    prompt = tiny_workflow(name, checkpoint(tmp_path), picture(tmp_path / "picture.png"))
+    (tmp_path / "workflow.json").write_text(json.dumps(prompt))
+    with Bars() as bars:
+        (path,) = run(Job(tmp_path / "workflow.json", output=tmp_path / "output", device="cpu"), bars)
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        assert (stream.width, stream.height, stream.frames) == (32, 24, 3)
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.average_rate == 7
+        assert json.loads(film.metadata["prompt"]) == prompt
+
+
+def test_runs_in_the_editor_form_and_keeps_the_drawing(tmp_path):
+    document = editor_form("quickstart")
+    values = {"StableVideoLoadCheckpoint": [str(checkpoint(tmp_path)), "auto"], "StableVideoFitImage": [32, 24, "crop"]}
+    values |= {"LoadImage": [str(picture(tmp_path / "picture.png")), "image"]}
+    values |= {"StableVideoSample": [2, 1, 1, 3, "linear", 0, "fixed", 0]}
+    for node in document["nodes"]:
+        node["widgets_values"] = values.get(node["type"], node["widgets_values"])
+    (tmp_path / "workflow.json").write_text(json.dumps(document))
+    with Bars() as bars:
+        (path,) = run(Job(tmp_path / "workflow.json", output=tmp_path / "output", device="cpu"), bars)
+    with av.open(str(path)) as film:
+        assert json.loads(film.metadata["workflow"]) == document
+        assert json.loads(film.metadata["prompt"])["8"]["inputs"]["frames"] == 2
