@@ -99,14 +99,19 @@ def _check_target(path: Path, layout: Layout, variant: str | None, overwrite: bo
 def _beside(path: Path, layout: Layout) -> Iterator[Path]:
     """A temporary name on the same disk, renamed to `path` at the end, or removed after an exception."""
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
+    new, old = room / "new", room / "old"
     try:
-        temporary = room / path.name
         if layout == "diffusers":
-            temporary.mkdir()
-        yield temporary
-        if path.is_dir():
-            path.rename(room / "replaced")
-        os.replace(temporary, path)
+            new.mkdir()
+        yield new
+        if path.is_dir():  # a folder cannot be renamed onto another
+            path.rename(old)
+        try:
+            os.replace(new, path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
 

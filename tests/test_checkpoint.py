@@ -495,6 +495,12 @@ def test_one_wrong_shape(edited):
     assert "is 4 and should be 3" in sentence
 
 
+def test_check_reports_what_load_refuses(edited):
+    name = VISUAL + "ln_pre.weight"
+    [misfit] = check(open_checkpoint(edited(lambda tensors: tensors.pop(name))))
+    assert (misfit.part, misfit.missing, misfit.unexpected, misfit.misshapen) == ("CLIP", (name,), (), ())
+
+
 def test_an_unexpected_tensor(edited):
     refusal(edited(lambda tensors: tensors.update({UNET + "extra": torch.zeros(4)})), "1 unexpected", UNET + "extra")
 
@@ -600,6 +606,20 @@ def test_overwriting_when_asked(models, tmp_path, name, layout):
     path = tmp_path / name
     save(preset_models("tiny", seed=5), path, layout)
     save(models, path, layout, overwrite=True)
+    assert_equal(load(path), models)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("name", "layout"), [("svd.safetensors", "single"), ("svd", "diffusers")])
+def test_a_disk_that_refuses_leaves_the_old_one(models, tmp_path, monkeypatch, name, layout):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / name
+    save(models, path, layout)
+    monkeypatch.setattr("os.replace", full)
+    other = preset_models("tiny", seed=5)
+    refusal(path, "No space left", do=lambda path: save(other, path, layout, overwrite=True))
     assert_equal(load(path), models)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 

@@ -55,16 +55,18 @@ TINY_CLIP = CLIPConfig(
     patch_size=16,
     projection_dim=32,
 )
-DEMO_UNET = UNetConfig(
+DEMO_UNET = UNetConfig(  # no attention at the finest level, where it would cost as much as all the rest
     block_out_channels=(64, 64, 128, 128),
     layers_per_block=1,
+    down_block_types=tuple(f"{'CrossAttn' * a}DownBlockSpatioTemporal" for a in (False, True, True, False)),
+    up_block_types=tuple(f"{'CrossAttn' * a}UpBlockSpatioTemporal" for a in (False, True, True, False)),
     num_attention_heads=(1, 1, 2, 2),
     cross_attention_dim=128,
     addition_time_embed_dim=64,
     projection_class_embeddings_input_dim=192,
     num_frames=14,
 )
-DEMO_VAE = VAEConfig(block_out_channels=(32, 32, 64, 64), layers_per_block=1, decoder_mid_layers=1)
+DEMO_VAE = VAEConfig(block_out_channels=(32, 32, 32, 64), layers_per_block=1, decoder_mid_layers=1)
 DEMO_CLIP = CLIPConfig(
     hidden_size=128,
     intermediate_size=256,
