@@ -24,13 +24,17 @@ def require(verdict: Verdict) -> None:
 
 
 def refusal(function: Callable[..., Any], *values: Any) -> str | None:
-    """The sentence with which a function of `svd` refuses these values; nothing is asked while one is unknown."""
-    if None in values:
-        return None
+    """The sentence with which a function refuses these values.
+
+    None while one is unknown, or of another type: that the editor refuses itself, and still asks us.
+    """
     try:
-        function(*values)
+        if None not in values:
+            function(*values)
     except InputError as error:
         return str(error)
+    except TypeError:
+        return None
     return None
 
 
@@ -40,13 +44,13 @@ def choice(name: str, value: str | None, options: Sequence[str]) -> str | None:
     return f"{name} is {value!r}: choose one of {', '.join(options)}."
 
 
-def between(name: str, value: float | None, low: float, high: float) -> str | None:
-    if value is None or low <= value <= high:
+def between(name: str, value: object, low: float, high: float) -> str | None:
+    if not isinstance(value, int | float) or low <= value <= high:
         return None
     return f"{name} is {value:g}: it must be between {low:g} and {high:g}."
 
 
-def in_order(low_name: str, low: float | None, high_name: str, high: float | None) -> str | None:
-    if low is None or high is None or low <= high:
+def in_order(low_name: str, low: object, high_name: str, high: object) -> str | None:
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or low <= high:
         return None
     return f"{low_name} {low:g} is above {high_name} {high:g}: swap them."

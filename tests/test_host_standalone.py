@@ -158,3 +158,9 @@ def test_problem_asks_a_node_about_the_inputs_it_names():
     assert standalone.problem(fit, {"image": None, "width": 512, "height": 512, "fit": "crop"}) is None
     assert standalone.problem(fit, {"image": None, "width": None, "height": 500, "fit": "crop"}) is None
     assert "use 512 x 496" in standalone.problem(fit, {"image": None, "width": 510, "height": 499, "fit": "crop"})
+
+
+@pytest.mark.parametrize("node", INFO)
+def test_every_node_has_a_help_page(node):
+    page = Path(__file__).parents[1] / "web" / "docs" / f"{node}.md"
+    assert page.read_text().startswith(f"# {INFO[node]['display_name']}\n")

@@ -3,6 +3,7 @@
 import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -366,3 +367,19 @@ def test_sv3d_in_the_loader_s_place(checkpoint, tmp_path):
         InputError, match=r"sv3d_u.safetensors is SV3D-U, which turns a camera.*choose an SVD checkpoint"
     ):
         run("LoadCheckpoint", checkpoint=str(tmp_path / "sv3d_u.safetensors"), precision="auto")
+
+
+def test_every_weight_can_be_streamed():
+    """The editor's memory manager moves only layers built with `ops` one by one; mix factors move at their use."""
+
+    def marked(layer: type) -> type:
+        return type(layer.__name__, (layer,), {"streamed": True})
+
+    layers = SimpleNamespace(
+        **{name: marked(getattr(torch.nn, name)) for name in ("Linear", "Conv2d", "GroupNorm", "LayerNorm")}
+    )
+    models = preset_models("tiny", ops=layers)
+    for network in (models.unet, models.vae):
+        for name, module in network.named_modules():
+            own = {name for name, _ in module.named_parameters(recurse=False)}
+            assert own <= {"mix_factor"} or hasattr(module, "streamed"), name

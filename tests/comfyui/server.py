@@ -53,9 +53,12 @@ class Server:
     def log(self) -> str:
         return (self.base / "server.log").read_text(errors="replace")
 
-    def get(self, path: str) -> Any:
+    def text(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as reply:
-            return json.load(reply)
+            return reply.read().decode()
+
+    def get(self, path: str) -> Any:
+        return json.loads(self.text(path))
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode())

@@ -109,6 +109,11 @@ def test_object_info_equals_the_record(server):
     assert without_place({id: info for id, info in shown.items() if id in ours}) == read(RECORD)
 
 
+def test_help_pages_are_served(server):
+    page = server.text("/extensions/svd-nodes/docs/StableVideoSample.md")
+    assert page.startswith("# SVD Sampler (Euler)")
+
+
 @pytest.mark.skipif(any(folders.PACK_CHECKPOINTS.glob("*.safetensors")), reason="the pack has a checkpoint of its own")
 def test_a_fresh_install_says_what_to_do(server):
     loader = server.get("/object_info/StableVideoLoadCheckpoint")["StableVideoLoadCheckpoint"]
@@ -225,6 +230,8 @@ def sentences(refused: Refused, node: str) -> str:
         ("6", {"steps": 0}, "steps"),
         ("6", {"seed": 2**64}, "seed"),
         ("6", {"churn": -1}, "churn"),
+        ("6", {"max_guidance": "much"}, "max_guidance"),
+        ("3", {"width": "wide"}, "width"),
         ("8", {"frames_per_chunk": 0}, "frames_per_chunk is 0: it must be between 1 and 1024."),
         ("7", {"fps": 0}, "fps"),
     ],
