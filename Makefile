@@ -14,7 +14,7 @@ help:
 	@echo "make demo    write a short video into demo/ from the bundled picture (random weights: it shows noise)"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    style, formatting and types"
-	@echo "make bench   measure the speed on this machine (ARGS=... goes to the benchmark)"
+	@echo "make bench   speed, memory and precision at full size; needs a CUDA card (ARGS=... goes to it)"
 	@echo "make clean   remove .venv, caches and the demo's files"
 
 demo: .venv/run.stamp $(CHECKPOINT)
@@ -31,7 +31,7 @@ lint: .venv/dev.stamp
 	@echo "Lint: clean."
 
 bench: .venv/run.stamp
-	@$(BIN)/python bench/speed.py $(ARGS)
+	@$(BIN)/python -m svd_nodes.bench.precision $(ARGS)
 
 clean:
 	@rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info $(CHECKPOINT)

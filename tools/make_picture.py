@@ -163,7 +163,7 @@ class Relief:
     """The ground on a grid of 0.2 m: what a ray asks hundreds of times on its way."""
 
     def __init__(self, scene: Scene) -> None:
-        x, z = np.meshgrid(np.arange(-80, 260, 0.2, np.float32), np.arange(8, FAR, 0.2, np.float32))
+        x, z = np.meshgrid(np.arange(-80, 260, 0.2), np.arange(8, FAR, 0.2))
         self.heights = ground(scene, x, z).astype(np.float32)
 
     def __call__(self, x: Array, z: Array) -> Array:
