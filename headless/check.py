@@ -53,7 +53,7 @@ def _faults(node: Node, graph: Graph, infos: Mapping[str, Info], free: set[str])
     for name, spec in known.items():
         if name not in node.inputs:
             if spec.required:
-                what = "set it" if spec.is_widget else f"connect a {spec.type} to it"
+                what = "set it" if spec.is_widget else f"connect {spec.type} to it"
                 yield f': the input "{name}" is missing; {what}.'
         elif isinstance(node.inputs[name], list):
             if fault := _link_fault(node, spec, graph, infos):
@@ -69,7 +69,7 @@ def _faults(node: Node, graph: Graph, infos: Mapping[str, Info], free: set[str])
 
 def _value_fault(node: Node, spec: Spec, checked_by_node: bool) -> str | None:
     if not spec.is_widget:
-        return f"is a plain value, but it takes a {spec.type}; connect it to a node that gives one"
+        return f"is a plain value, but it takes {spec.type}; connect it to a node that gives that"
     try:
         value = typed(spec, node.inputs[spec.name])
     except InputError as clause:
@@ -97,7 +97,7 @@ def _output_fault(spec: Spec, link: Link, source: Node, info: Info) -> str | Non
     given = "COMBO" if isinstance(given, list) else given
     if "*" in (given, spec.type) or set(given.split(",")) & set(spec.type.split(",")):
         return None
-    return f"takes a {spec.type}, but {_lower(source)} gives a {given} there; connect it to a {spec.type}"
+    return f"takes {spec.type}, but {_lower(source)} gives {given} there; connect it to {spec.type}"
 
 
 def _lower(node: Node) -> str:

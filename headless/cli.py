@@ -25,7 +25,7 @@ app = typer.Typer(
     help="Turn a picture into a video with Stable Video Diffusion, without an editor.",
 )
 
-FAILED, BAD_INPUT = 1, 2
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class Fit(StrEnum):
@@ -54,7 +54,13 @@ class Layout(StrEnum):
 
 Checkpoints = Annotated[
     list[Path] | None,
-    typer.Option("--checkpoints", metavar="DIR", help="A folder to look for checkpoints in first; may be repeated."),
+    typer.Option(
+        "--checkpoints",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="A folder to look for checkpoints in first; may be repeated.",
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
@@ -63,7 +69,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 @app.command()
 def run(
     workflow: Annotated[
-        Path, typer.Argument(metavar="WORKFLOW", help="A workflow saved from the editor (either form).")
+        Path,
+        typer.Argument(
+            metavar="WORKFLOW",
+            help="A workflow saved from the editor (either form), or the pack's own image_to_video or quickstart.",
+        ),
     ],
     settings: Annotated[
         list[str] | None,
@@ -215,6 +225,9 @@ def _sentences() -> Iterator[None]:
 
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except InputError as error:
         _fail(str(error), BAD_INPUT, advice(str(error)))
     except (NonFiniteError, MemoryError) as error:

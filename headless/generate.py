@@ -18,6 +18,7 @@ from .files import prepare_folder, whole_folder
 from .media import write_mp4, write_png, write_webp
 
 FILMS = (".mp4", ".webp")
+TOO_LARGE = "There is not enough memory: use --precision fp16, a lower --decode-chunk, a smaller size or fewer frames."
 FRAMES = 14  # when neither the user nor the checkpoint says how many
 
 
@@ -54,6 +55,7 @@ def generate(request: Request, watch: Watch) -> Path:
     Raises:
         InputError: something given cannot be used; nothing was written.
         NonFiniteError: NaN or infinity came out of a network; nothing was written.
+        MemoryError: the device is too small for this.
     """
     _check(request)
     device = open_device(request.device)
@@ -65,7 +67,10 @@ def generate(request: Request, watch: Watch) -> Path:
         watch.started("Load the checkpoint", 1, 5)
         models = load(path, dtype=precision(request.precision), device=device)
         watch.finished()
-        frames = _make(request, models, fitted, watch)
+        try:
+            frames = _make(request, models, fitted, watch)
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(TOO_LARGE) from error
     watch.started("Save", 5, 5)
     _write(request, frames)
     watch.finished()

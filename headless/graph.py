@@ -46,12 +46,18 @@ class Node:
 Graph = dict[str, Node]
 
 
+BUNDLED = Path(__file__).resolve().parents[1] / "workflows" / "api"  # what `svd-nodes run quickstart` finds
+
+
 def read_document(path: Path) -> dict[str, Any]:
-    """Reads a workflow file as JSON.
+    """Reads a workflow file as JSON. A bare name that is no file here means one of the pack's own workflows.
 
     Raises:
         InputError: the file is missing, cannot be read, or is no JSON object.
     """
+    own = BUNDLED / f"{path}.json"
+    if not path.exists() and own.parent == BUNDLED and own.is_file():
+        path = own
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -210,6 +210,28 @@ def test_run_reports_every_fault(folder, tiny):
     assert "WORKFLOW" in refused("run")
 
 
+def test_run_knows_the_packs_own_workflows_by_name(folder, tiny):
+    settings = ["LoadImage.image=a.png", f"1.checkpoint={tiny}", "3.width=32", "3.height=24", "8.frames=1", "8.steps=1"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    code, out, err = call("run", "quickstart", "--device", "cpu", *words)
+    assert (code, out.strip()) == (0, "output/video/svd_quickstart_00001_.mp4"), err
+
+
+def test_a_checkpoints_folder_that_is_not_there(folder):
+    assert "--checkpoints" in refused("run", "quickstart", "--checkpoints", "nowhere")
+
+
+def test_too_little_memory_fails_with_advice(folder, tiny, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("svd_nodes.headless.generate.decode", full)
+    code, out, err = call("generate", "a.png", "-o", "film.mp4", "--checkpoint", tiny, *SMALL)
+    assert (code, out) == (1, "")
+    assert "--decode-chunk" in err
+    assert not Path("film.mp4").exists()
+
+
 def test_a_fresh_install_is_told_what_to_do(folder):
     sentences = refused("run", WORKFLOWS / "image_to_video.json", "--set", "LoadImage.image=a.png")
     for expected in (
@@ -247,6 +269,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(folder, tiny):
     finally:
         running.kill()
     assert (running.returncode, out) == (130, ""), err
+    assert err.endswith("Stopped.\n")
     assert "Traceback" not in err
     assert list(Path("output").rglob("*.*")) == []
 

@@ -92,7 +92,7 @@ FAULTS = {  # what is done to a sound workflow, and what the sentence must say
     "unknown node": (lambda p: kind(p, "9", "VAEDecodeTiled"), 'Node 9 "SVD VAE Decode" is of the kind "VAED'),
     "misspelt node": (lambda p: kind(p, "9", "StableVideoDecod"), "did you mean StableVideoDecode?"),
     "missing widget": (lambda p: without(p, "8", "frames"), 'Node 8 "SVD Sampler (Euler)": the input "frames" is'),
-    "missing link": (lambda p: without(p, "8", "model"), "connect a SVD_MODEL to it"),
+    "missing link": (lambda p: without(p, "8", "model"), "connect SVD_MODEL to it"),
     "unknown input": (lambda p: change(p, "8", step=3), 'it has no input "step"; did you mean steps'),
     "too small": (lambda p: change(p, "8", frames=0), "frames is 0, but the least is 1"),
     "no steps": (lambda p: change(p, "8", steps=0), "steps is 0, but the least is 1"),
@@ -107,9 +107,9 @@ FAULTS = {  # what is done to a sound workflow, and what the sentence must say
     "host's choice": (lambda p: change(p, "11", format="avi"), 'format is "avi", which is not one of: auto, mp4'),
     "width": (lambda p: change(p, "3", width=1001), "1001"),
     "guidance upside down": (lambda p: change(p, "8", min_guidance=5.0), "min_guidance 5 is above max_guidance 3"),
-    "value on a wire": (lambda p: change(p, "8", model="svd"), "model is a plain value, but it takes a SVD_MODEL"),
-    "wrong wire": (lambda p: change(p, "8", model=["1", 2]), 'but node 1 "Load SVD Checkpoint" gives a SVD_VAE there'),
-    "wrong wire to a widget": (lambda p: change(p, "8", frames=["3", 0]), "takes a INT, but node 3"),
+    "value on a wire": (lambda p: change(p, "8", model="svd"), "model is a plain value, but it takes SVD_MODEL"),
+    "wrong wire": (lambda p: change(p, "8", model=["1", 2]), 'but node 1 "Load SVD Checkpoint" gives SVD_VAE there'),
+    "wrong wire to a widget": (lambda p: change(p, "8", frames=["3", 0]), "takes INT, but node 3"),
     "no such output": (lambda p: change(p, "8", model=["1", 3]), "takes output 3 of node 1"),
     "negative output": (lambda p: change(p, "8", model=["1", -1]), "which has outputs 0 to 2"),
     "output by name": (lambda p: change(p, "8", model=["1", "model"]), "takes output model of node 1"),
@@ -359,6 +359,12 @@ def test_settings_that_cannot_be(setting, expected, sound, tmp_path):
     with pytest.raises(InputError) as caught:
         run_prompt(sound, tmp_path, settings=[setting])
     assert expected in str(caught.value)
+
+
+def test_the_body_of_a_post_to_the_queue_runs_too(sound, tmp_path):
+    (path,) = run_prompt({"prompt": sound, "client_id": "a"}, tmp_path, settings=["8.steps=1"])
+    with av.open(str(path)) as film:
+        assert json.loads(film.metadata["prompt"]).keys() == sound.keys()
 
 
 def test_a_kind_that_two_nodes_have_is_no_name(sound, tmp_path):
