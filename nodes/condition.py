@@ -35,7 +35,7 @@ class Condition(io.ComfyNode):
                     default=127,
                     min=0,
                     max=1023,
-                    tooltip="How much should move: 127 is usual, 1 is nearly still, 255 is the most it has seen.",
+                    tooltip="How much should move: 127 is usual, 1 is nearly still, 255 is a lot.",
                 ),
             ],
             outputs=[
