@@ -1,7 +1,7 @@
 """How many bytes a network's activations need at its peak: what the host's memory manager is told before work.
 
-Each estimate is a number of tensors of the widest kind. Weights are the manager's own business. The numbers for sampling
-and decoding are those measured at full size in fp16 (bench/results/2026-11-22-h200-precision.md), rounded up.
+Each estimate is a number of tensors of the widest kind. Weights are the manager's own business. The numbers for
+sampling and decoding were measured at full size in fp16 (bench/results/2026-11-22-h200-precision.md), and rounded up.
 """
 
 from typing import Any
