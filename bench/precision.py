@@ -2,8 +2,8 @@
 
     python -m svd_nodes.bench.precision [--frames 14 25] [--steps 2] [--diffusers] [--out bench/results/NAME.md]
 
-Random weights (the figures do not depend on what they are; whether half precision suits the trained ones does). The same
-run times diffusers' networks, holding the same weights, where --diffusers is given.
+Random weights: speed and memory do not depend on them; whether half precision suits the trained ones may. With
+--diffusers the same run times diffusers' networks, holding the same weights.
 """
 
 import argparse

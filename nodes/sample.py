@@ -157,8 +157,7 @@ def _inputs() -> list[io.Input]:
 
 
 def _require_fit(unet: "UNet", conditioning: "Conditioning") -> None:
-    dims = unet.config.cross_attention_dim
-    width, expected = conditioning.context.shape[-1], dims if isinstance(dims, int) else dims[0]
+    width, expected = conditioning.context.shape[-1], unet.config.cross_attention_dim[0]
     if width != expected:
         raise InputError(
             f"The embedding has {width} channels and the model expects {expected}: "

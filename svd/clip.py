@@ -27,9 +27,7 @@ def build_clip(config: CLIPConfig) -> "CLIPVisionModelWithProjection":
     return clip.eval()
 
 
-def clip_pixels(
-    image: Tensor, size: int = 224, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
-) -> Tensor:
+def clip_pixels(image: Tensor, size: int = 224, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> Tensor:
     """What CLIP looks at: the whole picture squashed to a square and normalised. (b 3 h w) in 0..1 -> (b 3 size size)
 
     Not cropped: the model was trained on squashed pictures, and a centre crop tells it of another picture.

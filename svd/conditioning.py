@@ -88,7 +88,9 @@ def encode_latent(
     return ImageLatent(_finite(vae.encode(x).float(), "The picture's latent"), noise_aug_strength)
 
 
-def condition(embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127) -> Conditioning:
+def condition(
+    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
+) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 
     The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion

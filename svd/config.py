@@ -14,6 +14,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 HEAD_CHANNELS = 64  # sgm's num_head_channels: no file stores it, a config may override it
 CLIP_HEAD_CHANNELS = 80  # ViT-H/14: 1280 channels in 16 heads
+PER_LEVEL = (
+    *("layers_per_block", "down_block_types", "up_block_types"),
+    *("num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
+)
+SCALAR_DIMS: dict[int, tuple[int, ...]] = {  # by their sum; SVD has three equal ones
+    256: (256,),  # SV3D_u: augmentation strength
+    1280: (256, 512, 512),  # SV3D_p: that, polar angle, azimuth
+}
 
 
 class _Config:
@@ -27,12 +35,6 @@ class _Config:
     def to_json(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}  # type: ignore[call-overload]
 
-    def _per_level(self, levels: int, *names: str) -> None:
-        """Repeats a number given once for every level (object.__setattr__ is how a frozen dataclass fills itself)."""
-        for name in names:
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) * levels if isinstance(value, int) else tuple(value))
-
 
 @dataclass(frozen=True)
 class UNetConfig(_Config):
@@ -41,25 +43,34 @@ class UNetConfig(_Config):
     in_channels: int = 8  # 4 of the noisy latent, 4 of the picture's latent
     out_channels: int = 4
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
-    layers_per_block: int | tuple[int, ...] = 2
+    layers_per_block: tuple[int, ...] = (2, 2, 2, 2)
     down_block_types: tuple[str, ...] = ("CrossAttnDownBlockSpatioTemporal",) * 3 + ("DownBlockSpatioTemporal",)
     up_block_types: tuple[str, ...] = ("UpBlockSpatioTemporal",) + ("CrossAttnUpBlockSpatioTemporal",) * 3
-    num_attention_heads: int | tuple[int, ...] = (5, 10, 20, 20)
-    transformer_layers_per_block: int | tuple[int, ...] = 1
-    cross_attention_dim: int | tuple[int, ...] = 1024
-    addition_time_embed_dim: int | tuple[int, ...] = 256  # sinusoid size of each conditioning scalar
+    num_attention_heads: tuple[int, ...] = (5, 10, 20, 20)
+    transformer_layers_per_block: tuple[int, ...] = (1, 1, 1, 1)
+    cross_attention_dim: tuple[int, ...] = (1024, 1024, 1024, 1024)
+    addition_time_embed_dim: tuple[int, ...] = (256, 256, 256)  # sinusoid size of each conditioning scalar
     projection_class_embeddings_input_dim: int = 768  # the sinusoids side by side
     num_frames: int | None = None  # None: the file does not say (14 for SVD, 25 for SVD-XT)
     sample_size: int | None = None
 
     def __post_init__(self) -> None:
-        self._per_level(
-            len(self.block_out_channels),
-            *("layers_per_block", "num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
-        )
-        if isinstance(self.addition_time_embed_dim, int):
-            scalars = self.projection_class_embeddings_input_dim // self.addition_time_embed_dim
-            object.__setattr__(self, "addition_time_embed_dim", (self.addition_time_embed_dim,) * scalars)
+        levels = len(self.block_out_channels)
+        if wrong := [name for name in PER_LEVEL if len(getattr(self, name)) != levels]:
+            raise ValueError(f"{wrong[0]} has not one entry for each of the {levels} levels")
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Numbers that configs may write once for all levels, or for all scalars, are repeated."""
+        values = {"layers_per_block": 2, "transformer_layers_per_block": 1, "cross_attention_dim": 1024, **values}
+        levels = len(values.get("block_out_channels", cls.block_out_channels))
+        for name in PER_LEVEL:
+            if isinstance(values.get(name), int):
+                values[name] = [values[name]] * levels
+        if isinstance(dim := values.get("addition_time_embed_dim"), int):
+            total = values.get("projection_class_embeddings_input_dim", cls.projection_class_embeddings_input_dim)
+            values["addition_time_embed_dim"] = [dim] * (total // dim)
+        return super().from_json(values)
 
     @property
     def down_attention(self) -> tuple[bool, ...]:
@@ -83,8 +94,11 @@ class UNetConfig(_Config):
         channels, layers, down, depth, context = [0], [0], [False], [1], [1024]
         for i in range(1, _count(shapes, r"input_blocks\.(\d+)\.")):
             if f"input_blocks.{i}.0.op.weight" in shapes:
-                for per_level, first in ((channels, 0), (layers, 0), (down, False), (depth, 1), (context, context[-1])):
-                    per_level.append(first)
+                for per_level in (channels, layers):
+                    per_level.append(0)
+                down.append(False)
+                depth.append(1)
+                context.append(context[-1])
                 continue
             channels[-1] = shapes[f"input_blocks.{i}.0.out_layers.3.weight"][0]
             layers[-1] += 1
@@ -112,12 +126,9 @@ class UNetConfig(_Config):
             num_attention_heads=tuple(max(c // HEAD_CHANNELS, 1) for c in channels),
             transformer_layers_per_block=tuple(depth),
             cross_attention_dim=tuple(context),
-            addition_time_embed_dim=SCALAR_DIMS.get(vector, vector // 3),
+            addition_time_embed_dim=SCALAR_DIMS.get(vector, (vector // 3,) * 3),
             projection_class_embeddings_input_dim=vector,
         )
-
-
-SCALAR_DIMS = {256: (256,), 1280: (256, 512, 512)}  # SV3D_u: cond_aug; SV3D_p: and polar, azimuth. SVD: three equal
 
 
 @dataclass(frozen=True)

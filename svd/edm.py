@@ -19,9 +19,7 @@ LATENT_SCALE = 0.18215  # makes VAE latents unit variance, as sigma_data = 1 ask
 ALIGN_YOUR_STEPS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002)
 
 
-def karras_sigmas(
-    steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX, rho: float = RHO
-) -> Tensor:
+def karras_sigmas(steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX, rho: float = RHO) -> Tensor:
     """EDM eq. 5: sigma_i = (max^(1/rho) + i/(n-1) (min^(1/rho) - max^(1/rho)))^rho for i < n, then sigma_n = 0.
 
     Returns (steps + 1,). One step is the jump from sigma_max to 0. InputError on numbers that make no schedule.

@@ -73,7 +73,6 @@ def _unet_blocks(config: UNetConfig) -> Iterator[tuple[str, str]]:
     """Walks the UNet as it is built and yields every block's prefix in both namings."""
     levels = len(config.block_out_channels)
     layers = config.layers_per_block
-    assert isinstance(layers, tuple)
     block = 1
     for level in range(levels):
         for layer in range(layers[level]):

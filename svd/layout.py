@@ -19,9 +19,7 @@ UNET = "model.diffusion_model."
 FIRST_STAGE = "first_stage_model."
 AUTOENCODER = re.compile(r"(conditioner\.embedders\.\d+\.encoder\.)encoder\.conv_in\.weight")
 VISUAL = re.compile(r"(conditioner\.embedders\.\d+\.open_clip\.model\.visual\.)")
-CONFIG_KEY = (
-    "svd_nodes.config"  # in a single file's metadata: the configs, for models whose shapes do not tell everything
-)
+CONFIG_KEY = "svd_nodes.config"  # in a single file's metadata, for models whose shapes do not tell everything
 FRAMES = ((r"svd_xt|svd-xt|img2vid-xt", 25), (r"sv3d", 21), (r"svd|img2vid", 14))
 # What transformers takes where image_encoder/config.json is silent.
 CLIP_DEFAULTS = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -102,7 +100,6 @@ def open_checkpoint(path: str | Path, variant: str | None = None) -> Checkpoint:
 def family(config: UNetConfig) -> str | None:
     """ "svd", "sv3d_u" or "sv3d_p", told by the sizes of the conditioning scalars (NUMERICS 12), else None."""
     dims = config.addition_time_embed_dim
-    assert isinstance(dims, tuple)
     if sum(dims) != config.projection_class_embeddings_input_dim:
         return None
     return {1: "sv3d_u", 3: "svd" if len(set(dims)) == 1 else "sv3d_p"}.get(len(dims))
@@ -223,9 +220,12 @@ def _open_folder(folder: Path, variant: str | None) -> Checkpoint:
         found = configs[name].get("_class_name", wanted)
         if found != wanted:
             raise InputError(f"{folder} is not an SVD model: its {name} is a {found}, not a {wanted}; {_whole()}.")
-    unet = UNetConfig.from_json(configs["unet"])
-    vae = VAEConfig.from_json(configs["vae"])
-    clip = CLIPConfig.from_json(CLIP_DEFAULTS | configs["image_encoder"])
+    try:
+        unet = UNetConfig.from_json(configs["unet"])
+        vae = VAEConfig.from_json(configs["vae"])
+        clip = CLIPConfig.from_json(CLIP_DEFAULTS | configs["image_encoder"])
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise InputError(f"{folder} has a config.json that describes no network ({error}).") from error
     files = {name: _weights(folder / name, variant) for name in PARTS}
     clip_entries = {key: e for key, e in _entries(files["image_encoder"]).items() if not key.endswith("position_ids")}
     return Checkpoint(

@@ -177,17 +177,17 @@ class StableVideoDiffusionPipeline:
         may return {"latents": ...} to go on from. Returns what StableVideoDiffusionPipelineOutput says.
         InputError on arguments that cannot work.
         """
-        scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        height, width = height or self._own_size(scale), width or self._own_size(scale)
-        frames = num_frames or self.unet.config.num_frames or self.num_frames
+        cell = self.vae.config.downscale
+        height, width = height or self._own_size(), width or self._own_size()
+        frames = num_frames or self.unet.config.num_frames or self.num_frames or 0
         videos = num_videos_per_prompt or 1
         pictures = [image] if isinstance(image, Image.Image) else image
-        self._check(pictures, height, width, scale, frames, output_type, callback_on_step_end_tensor_inputs)
+        self._check(pictures, height, width, frames, output_type, callback_on_step_end_tensor_inputs)
 
         # The order of the draws is diffusers': first the noise on the pictures, then the noise the clips start from.
         told = self._condition(pictures, height, width, fps, motion_bucket_id, noise_aug_strength, generator)
         told = Conditioning(*(x.repeat_interleave(videos, dim=0) for x in (told.context, told.concat, told.scalars)))
-        shape = (len(told.context), frames, self.unet.config.out_channels, height // scale, width // scale)
+        shape = (len(told.context), frames, self.unet.config.out_channels, height // cell, width // cell)
         if isinstance(generator, list) and len(generator) not in (1, len(told.context)):
             raise InputError(f"There are {len(generator)} generators for {shape[0]} clips: give one, or one for each.")
         if latents is None:
@@ -197,10 +197,10 @@ class StableVideoDiffusionPipeline:
 
         schedule = self.scheduler.sigmas(num_inference_steps) if sigmas is None else torch.tensor(sigmas).float()
         guide = linear if max_guidance_scale > 1 else constant  # at most 1 means no guidance there
-        self.guidance_scale = guide(min_guidance_scale, max(max_guidance_scale, 1.0), frames)
+        scale = self.guidance_scale = guide(min_guidance_scale, max(max_guidance_scale, 1.0), frames)
         self.num_timesteps = len(schedule) - 1
         x = start(latents.flatten(0, 1).to(self.device, torch.float32), schedule.max().to(self.device))
-        x = self._sample(told, x, schedule, callback_on_step_end).unflatten(0, shape[:2])
+        x = self._sample(told, x, schedule, scale, callback_on_step_end).unflatten(0, shape[:2])
 
         result = x if output_type == "latent" else self._decode(x, decode_chunk_size, output_type)
         return StableVideoDiffusionPipelineOutput(frames=result) if return_dict else result
@@ -226,7 +226,9 @@ class StableVideoDiffusionPipeline:
             image_latent = encode_latent(vae, stretched.to(self.device), noise_aug_strength, noise.to(self.device))
         return condition(embedding, image_latent, fps, motion_bucket_id)
 
-    def _sample(self, told: Conditioning, x: Tensor, sigmas: Tensor, callback_on_step_end: Callable | None) -> Tensor:
+    def _sample(
+        self, told: Conditioning, x: Tensor, sigmas: Tensor, scale: Tensor, callback_on_step_end: Callable | None
+    ) -> Tensor:
         from tqdm.auto import tqdm
 
         bar = tqdm(total=len(sigmas) - 1, **self._progress)
@@ -240,7 +242,7 @@ class StableVideoDiffusionPipeline:
             return (changed or {}).get("latents", latents).flatten(0, 1).to(x)
 
         with bar, self._at_work(self.unet) as unet:
-            return sample(unet, told, x, sigmas, self.guidance_scale, on_state=on_state)
+            return sample(unet, told, x, sigmas, scale, on_state=on_state)
 
     def _decode(
         self, latents: Tensor, decode_chunk_size: int | None, output_type: str | None
@@ -265,26 +267,25 @@ class StableVideoDiffusionPipeline:
         finally:
             network.to("cpu")
 
-    def _own_size(self, scale: int) -> int:
+    def _own_size(self) -> int:
         if self.unet.config.sample_size is None:
             raise InputError("The checkpoint does not say its own size: give height and width.")
-        return self.unet.config.sample_size * scale
+        return self.unet.config.sample_size * self.vae.config.downscale
 
     def _check(
         self,
         pictures: Any,
         height: int,
         width: int,
-        scale: int,
-        frames: int | None,
+        frames: int,
         output_type: str | None,
         tensor_inputs: Sequence[str],
     ) -> None:
         is_pictures = isinstance(pictures, list) and all(isinstance(picture, Image.Image) for picture in pictures)
         if not (isinstance(pictures, Tensor) or is_pictures) or len(pictures) == 0:
             raise InputError("image must be a PIL picture, a list of them, or a tensor of shape (b, 3, h, w) in 0..1.")
-        check_size(width, height, scale)
-        if frames is None or frames < 1:
+        check_size(width, height, self.vae.config.downscale)
+        if frames < 1:
             raise InputError("num_frames is needed: this checkpoint does not say (14 for SVD, 25 for SVD-XT).")
         if output_type not in OUTPUT_TYPES:
             raise InputError(f"output_type {output_type!r} is unknown: choose one of {', '.join(OUTPUT_TYPES)}.")

@@ -103,7 +103,8 @@ def guided_denoiser(unet: UNet, conditioning: Conditioning, scale: Tensor) -> Ca
         x_in = torch.cat([x_in.repeat(2 if guided else 1, 1, 1, 1), concat], dim=1)
         F = unet(x_in, c_noise(sigma), told.context, told.scalars, frames).float()
         if guided:
-            F = guide(*F.chunk(2), frame_scale)  # the same as guiding D: both are c_skip x + c_out F
+            uncond, cond = F.chunk(2)
+            F = guide(uncond, cond, frame_scale)  # the same as guiding D, which is c_skip x + c_out F for both
         return c_skip(sigma) * x + c_out(sigma) * F
 
     return denoise

@@ -46,9 +46,7 @@ class UNet(nn.Module):
             return SpatialVideoTransformer(channels[level], heads, depth, config.cross_attention_dim[level], ops)
 
         self.time_embed = embedding_mlp(channels[0], c_emb, c_emb, ops)
-        self.label_emb = nn.Sequential(
-            embedding_mlp(config.projection_class_embeddings_input_dim, c_emb, c_emb, ops)
-        )
+        self.label_emb = nn.Sequential(embedding_mlp(config.projection_class_embeddings_input_dim, c_emb, c_emb, ops))
 
         c, last = channels[0], len(channels) - 1
         self.input_blocks = nn.ModuleList([Stage([ops.Conv2d(config.in_channels, c, 3, padding=1)])])
@@ -79,7 +77,7 @@ class UNet(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """What the network computes in: x and context come in it."""
-        return self.out[2].weight.dtype
+        return next(self.parameters()).dtype
 
     def forward(self, x: Tensor, c_noise: Tensor, context: Tensor, scalars: Tensor, frames: int) -> Tensor:
         """(b t) c_in h w -> (b t) c_out h w
@@ -89,9 +87,8 @@ class UNet(nn.Module):
         clip, the micro-conditioning as plain numbers (fps - 1, motion bucket, augmentation strength).
         """
         emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
-        h = self.input_blocks[0][0](x.contiguous(memory_format=torch.channels_last))
-        skips = [h]
-        for stage in self.input_blocks[1:]:
+        h, skips = x.contiguous(memory_format=torch.channels_last), []
+        for stage in self.input_blocks:
             h = stage(h, emb, context, frames)
             skips.append(h)
         h = self.middle_block(h, emb, context, frames)

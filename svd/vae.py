@@ -6,6 +6,7 @@ Its module tree is the single-file checkpoint's: `encoder`, `quant_conv`, `decod
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -76,6 +77,9 @@ class Middle(nn.Module):
     only with the second. The surplus is built, so that every weight has its place, and never run.
     """
 
+    block_1: ResnetBlock
+    block_2: ResnetBlock
+
     def __init__(self, channels: int, blocks: int, block: type[ResnetBlock], ops: Ops) -> None:
         super().__init__()
         for i in range(1, blocks + 1):
@@ -91,6 +95,9 @@ class Middle(nn.Module):
 
 class Level(nn.Module):
     """The blocks of one resolution; the owner adds the step to the next as `downsample` or `upsample`."""
+
+    downsample: nn.Module
+    upsample: nn.Module
 
     def __init__(self, widths: list[int], block: type[ResnetBlock], ops: Ops) -> None:
         super().__init__()
@@ -120,7 +127,7 @@ class Encoder(nn.Module):
         super().__init__()
         channels = config.block_out_channels
         self.conv_in = ops.Conv2d(config.in_channels, channels[0], 3, padding=1)
-        self.down = nn.ModuleList()
+        self.down: Any = nn.ModuleList()
         for i, width in enumerate(channels):
             level = Level([channels[max(i - 1, 0)], *[width] * config.layers_per_block], ResnetBlock, ops)
             level.downsample = Downsample(width, ops) if i < len(channels) - 1 else nn.Identity()
@@ -146,15 +153,16 @@ class Decoder(nn.Module):
         block = VideoResnetBlock if config.temporal_decoder else ResnetBlock
         self.conv_in = ops.Conv2d(config.latent_channels, channels[-1], 3, padding=1)
         self.mid = Middle(channels[-1], config.decoder_mid_layers, block, ops)
-        self.up = nn.ModuleList()
+        self.up: Any = nn.ModuleList()
         for i, width in enumerate(channels):
             level = Level([channels[min(i + 1, len(channels) - 1)], *[width] * layers], block, ops)
             level.upsample = Upsample(width, ops) if i > 0 else nn.Identity()
             self.up.append(level)
         self.norm_out = ops.GroupNorm(GROUPS, channels[0], eps=1e-6)
-        self.conv_out = ops.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        self.conv_out: Any = ops.Conv2d(channels[0], config.out_channels, 3, padding=1)
         if config.temporal_decoder:  # the checkpoint files it under the spatial convolution
-            self.conv_out.time_mix_conv = ops.Conv2d(config.out_channels, config.out_channels, (3, 1), padding=(1, 0))
+            mix = ops.Conv2d(config.out_channels, config.out_channels, (3, 1), padding=(1, 0))
+            self.conv_out.add_module("time_mix_conv", mix)
 
     def forward(self, z: Tensor, frames: int) -> Tensor:
         """(b t) c h w -> (b t) 3 H W"""

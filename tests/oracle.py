@@ -1,4 +1,4 @@
-"""diffusers' networks as the independent implementation that ours are compared with, holding the same random weights."""
+"""diffusers' networks as the independent implementation to compare with, holding the same random weights."""
 
 from dataclasses import replace
 
@@ -13,11 +13,16 @@ from svd_nodes.svd.vae import VAE
 CROSS, PLAIN = "CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"
 
 
-def unet_config(channels: tuple[int, ...] = (32, 64), attention: tuple[bool, ...] | None = None, **changes) -> UNetConfig:
+def unet_config(
+    channels: tuple[int, ...] = (32, 64), attention: tuple[bool, ...] | None = None, **changes
+) -> UNetConfig:
     """A tiny UNet; attention at every level but the coarsest unless told."""
     attention = attention or (*[True] * (len(channels) - 1), False)
-    down = tuple(CROSS if a else PLAIN for a in attention)
+    down = [CROSS if a else PLAIN for a in attention]
     small = {
+        "block_out_channels": list(channels),
+        "down_block_types": down,
+        "up_block_types": [name.replace("Down", "Up") for name in reversed(down)],
         "layers_per_block": 1,
         "num_attention_heads": 2,
         "cross_attention_dim": 32,
@@ -26,8 +31,7 @@ def unet_config(channels: tuple[int, ...] = (32, 64), attention: tuple[bool, ...
         "num_frames": 4,
         "sample_size": 32,
     }
-    up = tuple(name.replace("Down", "Up") for name in reversed(down))
-    return UNetConfig(block_out_channels=channels, down_block_types=down, up_block_types=up, **(small | changes))
+    return UNetConfig.from_json(small | changes)
 
 
 UNET_CONFIGS = {

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from oracle import CLIP_CONFIG, VAE_CONFIGS, clip, diffusers_vae, our_vae
+
 from svd_nodes.svd.conditioning import Conditioning, ImageLatent, check_size, condition, encode_clip, encode_latent
 from svd_nodes.svd.errors import InputError, NonFiniteError
 from svd_nodes.svd.noise import clip_generators, draw_noise

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from svd_nodes.svd.edm import (
     ALIGN_YOUR_STEPS,
     align_your_steps_sigmas,
@@ -96,7 +97,7 @@ def test_numbers_that_make_no_schedule(changes, words):
 
 @given(sigma=st.floats(0.002, 700))
 def test_preconditioning(sigma):
-    """c_in gives unit variance; c_skip and c_out give the EDM loss unit weight: c_skip^2 sigma^2 + (1-c_skip)^2 = c_out^2."""
+    """c_in gives unit variance in; c_out^2 = c_skip^2 sigma^2 + (1 - c_skip)^2 gives unit variance to learn."""
     s = torch.tensor(sigma, dtype=torch.float64)
     assert float(c_in(s) ** 2 * (s**2 + 1)) == pytest.approx(1)
     assert float(c_skip(s) ** 2 * s**2 + (1 - c_skip(s)) ** 2) == pytest.approx(float(c_out(s) ** 2))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from svd_nodes.svd.errors import InputError
 from svd_nodes.svd.guidance import SHAPES, guidance_scale, guide
 
@@ -23,9 +24,7 @@ def test_constant_is_the_maximum():
     assert guidance_scale("constant", 1.0, 3.0, 4).tolist() == [3.0] * 4
 
 
-@given(
-    shape=st.sampled_from(sorted(SHAPES)), low=st.floats(0, 5), rise=st.floats(0, 5), frames=st.integers(1, 60)
-)
+@given(shape=st.sampled_from(sorted(SHAPES)), low=st.floats(0, 5), rise=st.floats(0, 5), frames=st.integers(1, 60))
 def test_every_shape_stays_between_its_ends(shape, low, rise, frames):
     scale = guidance_scale(shape, low, low + rise, frames)
     assert scale.shape == (frames,)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from svd_nodes.svd.clip import clip_pixels
 from svd_nodes.svd.errors import InputError
 from svd_nodes.svd.image import FITS, fit_image, read_picture, rgb, squash, to_pil, to_rgb, to_tensor
@@ -84,7 +85,7 @@ def test_pictures_of_every_mode(tmp_path):
     for mode in ("RGB", "L", "P", "CMYK", "1", "YCbCr", "HSV", "LAB"):
         assert to_rgb(color.convert("RGB").convert(mode)).mode == "RGB"
     grey = color.convert("L")
-    deep = Image.fromarray((np.asarray(grey).astype(np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     assert deep.mode.startswith("I")
     deep.save(tmp_path / "deep.png")
     assert np.abs(np.asarray(read_picture(tmp_path / "deep.png"))[..., 0].astype(int) - np.asarray(grey)).max() <= 1

@@ -14,6 +14,7 @@ from oracle import (
     relative,
     unet_config,
 )
+
 from svd_nodes.svd.clip import build_clip
 from svd_nodes.svd.config import UNetConfig, VAEConfig
 from svd_nodes.svd.unet import UNet

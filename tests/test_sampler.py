@@ -3,6 +3,7 @@
 import pytest
 import torch
 from oracle import diffusers_unet, our_unet, relative, unet_config
+
 from svd_nodes.svd.conditioning import Conditioning
 from svd_nodes.svd.edm import c_in, c_out, c_skip, karras_sigmas
 from svd_nodes.svd.errors import NonFiniteError

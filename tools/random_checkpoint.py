@@ -37,12 +37,13 @@ class Preset:
 
 TINY_UNET = UNetConfig(
     block_out_channels=(32, 64),
-    layers_per_block=1,
+    layers_per_block=(1, 1),
     down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
     up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
     num_attention_heads=(2, 4),
-    cross_attention_dim=32,
-    addition_time_embed_dim=32,
+    transformer_layers_per_block=(1, 1),
+    cross_attention_dim=(32, 32),
+    addition_time_embed_dim=(32, 32, 32),
     projection_class_embeddings_input_dim=96,
 )
 TINY_VAE = VAEConfig(block_out_channels=(32, 32, 32, 32), layers_per_block=1, decoder_mid_layers=1)
@@ -57,12 +58,12 @@ TINY_CLIP = CLIPConfig(
 )
 DEMO_UNET = UNetConfig(  # no attention at the finest level, where it would cost as much as all the rest
     block_out_channels=(64, 64, 128, 128),
-    layers_per_block=1,
+    layers_per_block=(1, 1, 1, 1),
     down_block_types=tuple(f"{'CrossAttn' * a}DownBlockSpatioTemporal" for a in (False, True, True, False)),
     up_block_types=tuple(f"{'CrossAttn' * a}UpBlockSpatioTemporal" for a in (False, True, True, False)),
     num_attention_heads=(1, 1, 2, 2),
-    cross_attention_dim=128,
-    addition_time_embed_dim=64,
+    cross_attention_dim=(128, 128, 128, 128),
+    addition_time_embed_dim=(64, 64, 64),
     projection_class_embeddings_input_dim=192,
     num_frames=14,
 )
