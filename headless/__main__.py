@@ -1,5 +1,16 @@
 """`python -m svd_nodes.headless` is `svd-nodes`."""
 
-from .cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Starts the command line; its packages are the extra that the editor has no use for."""
+    try:
+        from .cli import main as start
+    except ModuleNotFoundError as error:
+        sys.exit(f"svd-nodes needs the package '{error.name}': pip install 'svd-nodes[standalone]' brings it.")
+    start()
+
+
+if __name__ == "__main__":
+    main()

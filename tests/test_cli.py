@@ -355,3 +355,14 @@ def test_run_as_a_module_ends_with_2_and_one_line(folder):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip().splitlines() == ["bad input  There is no workflow at no.json; check the path."]
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch):
+    import sys
+
+    from svd_nodes.headless.__main__ import main as start
+
+    monkeypatch.delitem(sys.modules, "svd_nodes.headless.cli", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit, match=r"needs the package 'typer'.*svd-nodes\[standalone\]"):
+        start()
