@@ -38,9 +38,8 @@ def generators(count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(100 + i) for i in range(count)]
 
 
-@pytest.fixture(scope="module")
-def theirs():
-    """diffusers' pipeline with one repair. It repeats the pictures' latents for `num_videos_per_prompt` as
+def repaired_pipeline():
+    """diffusers' pipeline, tiny, with one repair. It repeats the pictures' latents for `num_videos_per_prompt` as
     picture 0, 1, 0, 1 but their embeddings as 0, 0, 1, 1, so that with several pictures and several videos of each,
     clips are told of two pictures at once."""
     import diffusers
@@ -61,6 +60,11 @@ def theirs():
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    return repaired_pipeline()
 
 
 @pytest.fixture(scope="module")
