@@ -62,7 +62,8 @@ def generate(request: Request, watch: Watch) -> Path:
     picture = image.to_tensor(image.read_picture(request.picture))
     fitted = image.fit_image(picture, request.width, request.height, request.fit).to(device)
     with Session((*request.checkpoint_folders, *default_folders()), device).active(), torch.inference_mode():
-        path = _svd_checkpoint(request.checkpoint)
+        path = checkpoint_path(request.checkpoint)
+        open_checkpoint(path).require_svd()
         prepare_folder(request.output.absolute().parent)
         watch.started("Load the checkpoint", 1, 5)
         models = load(path, dtype=precision(request.precision), device=device)
@@ -75,14 +76,6 @@ def generate(request: Request, watch: Watch) -> Path:
     _write(request, frames)
     watch.finished()
     return request.output
-
-
-def _svd_checkpoint(name: str) -> Path:
-    path = checkpoint_path(name)
-    family = open_checkpoint(path).family
-    if family != "svd":
-        raise InputError(f"{path} is {family}, which turns a camera around an object; use an SVD checkpoint here.")
-    return path
 
 
 def _make(request: Request, models: Models, picture: Tensor, watch: Watch) -> Tensor:

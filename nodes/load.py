@@ -1,9 +1,7 @@
 """Load SVD Checkpoint."""
 
-from pathlib import Path
 from typing import Any
 
-from ..svd.errors import InputError
 from . import check, host, wires
 from .host import io
 
@@ -58,23 +56,11 @@ class LoadCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
-        from ..svd.checkpoint import load
+        from ..svd.checkpoint import load, open_checkpoint
 
         check.require(cls.validate_inputs(checkpoint, precision))
         path = host.checkpoint_path(checkpoint)
-        _require_svd(path)
+        open_checkpoint(path).require_svd()
         models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
         model, clip, vae = host.Network(models.unet), host.Network(models.clip, streams=False), host.Network(models.vae)
         return io.NodeOutput(model, clip, vae)
-
-
-def _require_svd(path: Path) -> None:
-    """Refuses SV3D, a turntable model whose conditioning these nodes do not make, by the header alone."""
-    from ..svd.layout import open_checkpoint
-
-    family = open_checkpoint(path).family
-    if family != "svd":
-        raise InputError(
-            f"{path.name} is {family.upper().replace('_', '-')}, which turns a camera around an object: "
-            "choose an SVD checkpoint such as svd_xt.safetensors here."
-        )

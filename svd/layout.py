@@ -79,6 +79,15 @@ class Checkpoint:
         """The three networks by the names people know."""
         return {"UNet": self.unet, "VAE": self.vae, "CLIP": self.clip}
 
+    def require_svd(self) -> None:
+        """InputError for SV3D, whose conditioning the picture-to-video functions do not make."""
+        if self.family != "svd":
+            name = self.family.upper().replace("_", "-")
+            raise InputError(
+                f"{self.path.name} is {name}, which turns a camera around an object: "
+                "choose an SVD checkpoint such as svd_xt.safetensors."
+            )
+
 
 def open_checkpoint(path: str | Path, variant: str | None = None) -> Checkpoint:
     """Recognises a checkpoint without reading its weights.

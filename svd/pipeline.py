@@ -115,9 +115,8 @@ class StableVideoDiffusionPipeline:
         path = Path(pretrained_model_name_or_path)
         if not path.exists() and str(pretrained_model_name_or_path).count("/") == 1 and not path.suffix:
             path = _from_hub(str(pretrained_model_name_or_path), variant, hub)
+        checkpoint.open_checkpoint(path, variant).require_svd()
         models = checkpoint.load(path, dtype=torch_dtype, variant=variant)
-        if models.family != "svd":
-            raise InputError(f"{path.name} is {models.family}, an orbit model: this pipeline runs SVD checkpoints.")
         scheduler, extractor = _read_json(path / "scheduler/scheduler_config.json"), FeatureExtractor()
         if values := _read_json(path / "feature_extractor/preprocessor_config.json"):
             extractor = FeatureExtractor(tuple(values["image_mean"]), tuple(values["image_std"]))

@@ -1,6 +1,7 @@
 """The drop-in pipeline against diffusers' own, on the same folder of random weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from oracle import CLIP_CONFIG, clip, diffusers_unet, diffusers_vae, relative, u
 from PIL import Image
 from torch import nn
 
-from svd_nodes.svd import InputError, StableVideoDiffusionPipeline
+from svd_nodes.svd import InputError, StableVideoDiffusionPipeline, save
 from svd_nodes.svd.config import VAEConfig
+from svd_nodes.tools.random_checkpoint import PRESETS, random_models
 
 SIZE = {"height": 32, "width": 48, "num_frames": 3, "num_inference_steps": 3, "decode_chunk_size": 3}
 SCHEDULER = {
@@ -275,6 +277,14 @@ def test_bad_arguments_get_one_sentence(ours, changes, words):
     with pytest.raises(InputError, match=words) as caught:
         ours(**{"image": picture(0), **SIZE, **changes})
     assert "\n" not in str(caught.value)
+
+
+def test_sv3d_is_refused_by_name(tmp_path):
+    tiny = PRESETS["tiny"]
+    orbit = replace(tiny.unet, addition_time_embed_dim=(32,), projection_class_embeddings_input_dim=32)
+    save(random_models(orbit, tiny.vae, tiny.clip), tmp_path / "sv3d_u.safetensors")
+    with pytest.raises(InputError, match=r"sv3d_u.safetensors is SV3D-U, which turns a camera around an object"):
+        StableVideoDiffusionPipeline.from_pretrained(tmp_path / "sv3d_u.safetensors")
 
 
 def test_another_parametrisation_is_refused(folder, tmp_path):
