@@ -18,6 +18,7 @@ PER_LEVEL = (
     *("layers_per_block", "down_block_types", "up_block_types"),
     *("num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
 )
+MOST, MOST_LAYERS = 1 << 16, 256  # above these a number is damage, not a network
 SCALAR_DIMS: dict[int, tuple[int, ...]] = {  # by their sum; SVD has three equal ones
     256: (256,),  # SV3D_u: augmentation strength
     1280: (256, 512, 512),  # SV3D_p: that, polar angle, azimuth
@@ -25,7 +26,18 @@ SCALAR_DIMS: dict[int, tuple[int, ...]] = {  # by their sum; SVD has three equal
 
 
 class _Config:
-    """Reading and writing `config.json`: unknown keys are diffusers' own bookkeeping and are left out."""
+    """Reading and writing `config.json`: unknown keys are diffusers' own bookkeeping and are left out.
+
+    ValueError on a value that no network has, of which the default tells the type.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value, default = getattr(self, field.name), field.default
+            entries, kinds = (v if isinstance(v, tuple) else (v,) for v in (value, default))
+            alike = isinstance(value, tuple) == isinstance(default, tuple)
+            if not alike or not entries or not all(_plausible(field.name, entry, kinds[0]) for entry in entries):
+                raise ValueError(f"{field.name} is {str(value)[:80]}")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -55,9 +67,12 @@ class UNetConfig(_Config):
     sample_size: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         levels = len(self.block_out_channels)
         if wrong := [name for name in PER_LEVEL if len(getattr(self, name)) != levels]:
             raise ValueError(f"{wrong[0]} has not one entry for each of the {levels} levels")
+        if any(c % heads for c, heads in zip(self.block_out_channels, self.num_attention_heads, strict=True)):
+            raise ValueError(f"num_attention_heads {self.num_attention_heads} do not divide {self.block_out_channels}")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -67,7 +82,7 @@ class UNetConfig(_Config):
         for name in PER_LEVEL:
             if isinstance(values.get(name), int):
                 values[name] = [values[name]] * levels
-        if isinstance(dim := values.get("addition_time_embed_dim"), int):
+        if isinstance(dim := values.get("addition_time_embed_dim"), int) and dim > 0:
             total = values.get("projection_class_embeddings_input_dim", cls.projection_class_embeddings_input_dim)
             values["addition_time_embed_dim"] = [dim] * (total // dim)
         return super().from_json(values)
@@ -202,6 +217,17 @@ class CLIPConfig(_Config):
             patch_size=patch,
             projection_dim=shapes["visual_projection.weight"][0],
         )
+
+
+def _plausible(name: str, value: object, default: object) -> bool:
+    """Whether a value is of its field's kind and within what can be built."""
+    if isinstance(default, bool | str):
+        return isinstance(value, type(default))
+    if isinstance(default, float):
+        return isinstance(value, int | float) and 0 < value < float("inf")
+    if value is None:
+        return default is None
+    return isinstance(value, int) and 1 <= value <= (MOST_LAYERS if name.endswith(("layers", "_block")) else MOST)
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

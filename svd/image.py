@@ -53,11 +53,14 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _deep_grey_to_rgb(picture: Image.Image) -> Image.Image:
-    """Pillow's modes I;16, I and F hold one deep channel; its own conversion would clip it at 255."""
+    """Pillow's modes I;16, I and F hold one deep channel, which its own conversion would clip at 255.
+
+    I;16 is white at 65535. I and F do not say where: at 1, 255 or 65535, whichever is the first to hold all values.
+    """
     grey = np.asarray(picture, dtype=np.float64)
     if not np.isfinite(grey).all():
         raise InputError("The picture contains NaN or infinite values: export it again.")
-    full = 65535 if grey.max() > 255 else 255 if grey.max() > 1 else 1
+    full = 65535 if picture.mode.startswith("I;16") or grey.max() > 255 else 255 if grey.max() > 1 else 1
     eight_bits = (grey / full * 255).round().clip(0, 255).astype(np.uint8)
     return Image.fromarray(eight_bits).convert("RGB")
 
@@ -83,9 +86,13 @@ def rgb(image: Tensor) -> Tensor:
         raise InputError(f"A picture tensor is (b, c, h, w) with 1, 3 or 4 channels, but this one is {_shape(image)}.")
     if image.numel() == 0:
         raise InputError(f"The picture tensor is {_shape(image)}: it has no pixels.")
+    if not image.is_floating_point():
+        raise InputError(f"The picture tensor holds {str(image.dtype)[6:]}: give floats in 0..1 (divide by 255).")
     image = image.float()
     if not image.isfinite().all():
         raise InputError("The picture contains NaN or infinite values: look at the step that made it.")
+    if image.max() > 2:  # a filter may well overshoot 1 a little
+        raise InputError(f"The picture tensor goes up to {image.max():g}: give floats in 0..1 (divide by 255).")
     if image.shape[1] == 4:
         color, alpha = image[:, :3], image[:, 3:]
         return color * alpha + (1 - alpha)

@@ -182,7 +182,7 @@ def _written_configs(file: TensorFile) -> dict[str, Any]:
     try:
         written = json.loads(file.metadata.get(CONFIG_KEY, "{}"))
         return {name: dict(written[name]) for name in ("unet", "vae", "clip") if name in written}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file.path} has a damaged '{CONFIG_KEY}' in its metadata; save it again from the original."
         ) from error
@@ -224,7 +224,7 @@ def _clip_part(file: TensorFile, visual: str, written: Mapping[str, Any]) -> Par
 def _open_folder(folder: Path, variant: str | None) -> Checkpoint:
     """A folder that diffusers' `save_pretrained` wrote."""
     _check_folder(folder)
-    configs = {name: _read_json(folder / name / "config.json") for name in PARTS}
+    configs = {name: read_json(folder / name / "config.json") for name in PARTS}
     for name, wanted in CLASSES.items():
         found = configs[name].get("_class_name", wanted)
         if found != wanted:
@@ -233,7 +233,7 @@ def _open_folder(folder: Path, variant: str | None) -> Checkpoint:
         unet = UNetConfig.from_json(configs["unet"])
         vae = VAEConfig.from_json(configs["vae"])
         clip = CLIPConfig.from_json(CLIP_DEFAULTS | configs["image_encoder"])
-    except (ValueError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"{folder} has a config.json that describes no network ({error}).") from error
     files = {name: _weights(folder / name, variant) for name in PARTS}
     clip_entries = {key: e for key, e in _entries(files["image_encoder"]).items() if not key.endswith("position_ids")}
@@ -259,7 +259,7 @@ def _check_folder(folder: Path) -> None:
     if not missing:
         return
     if (folder / "model_index.json").is_file():
-        kind = _read_json(folder / "model_index.json").get("_class_name")
+        kind = read_json(folder / "model_index.json").get("_class_name")
         if kind not in (None, "StableVideoDiffusionPipeline"):
             raise InputError(f"{folder} holds a {kind}, not a StableVideoDiffusionPipeline; {_whole()}.")
         raise InputError(f"{folder} lacks {missing[0]}/config.json; download the folder again.")
@@ -270,10 +270,11 @@ def _check_folder(folder: Path) -> None:
     raise InputError(f"{folder} is not a diffusers folder (it has no model_index.json){hint}")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a diffusers folder. InputError if it is missing or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); download the folder again.") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} is not a JSON object; download the folder again.")
@@ -297,7 +298,7 @@ def _weights(folder: Path, variant: str | None) -> list[TensorFile]:
         plain = " and the plain files" if None in found else ""
         raise InputError(f"{folder} has no variant {variant!r}; the variants there: {there}{plain}.")
     if found[variant].suffix == ".json":
-        shards = sorted(set(_read_json(found[variant]).get("weight_map", {}).values()))
+        shards = sorted(set(read_json(found[variant]).get("weight_map", {}).values()))
         return [_shard(folder, name) for name in shards]
     return [read_header(found[variant])]
 

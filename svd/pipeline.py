@@ -8,7 +8,6 @@ The preprocessing and the order of random draws are diffusers' (unlike the nodes
 and VAE). What differs, because diffusers departs there from the original or from itself, is listed in the README.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import checkpoint
-from .clip import MEAN, STD
 from .conditioning import Conditioning, check_size, condition, encode_clip, encode_latent
-from .edm import RHO, SIGMA_MAX, SIGMA_MIN, c_noise, karras_sigmas
+from .edm import c_noise
 from .errors import InputError
 from .guidance import constant, linear
 from .image import rgb, to_pil, to_rgb, to_tensor
-from .sampler import sample, start
+from .pretrained import FeatureExtractor, Scheduler, from_hub
+from .sampler import OnState, sample, start
 from .unet import UNet
 from .vae import VAE, decode
 
@@ -36,37 +35,11 @@ if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
 Generators = torch.Generator | list[torch.Generator] | None
+StepEnd = Callable[["StableVideoDiffusionPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
-
-
-@dataclass(frozen=True)
-class Scheduler:
-    """The Karras schedule's numbers, from a folder's scheduler_config.json."""
-
-    sigma_min: float = SIGMA_MIN
-    sigma_max: float = SIGMA_MAX
-    rho: float = RHO
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """InputError when the folder asks for another schedule or parametrisation than SVD's."""
-        expected = {"use_karras_sigmas": True, "prediction_type": "v_prediction", "timestep_type": "continuous"}
-        for name, value in expected.items():
-            if values.get(name, value) != value:
-                raise InputError(f"scheduler_config.json has {name} = {values[name]!r}, but SVD needs {value!r}.")
-        return cls(values.get("sigma_min", SIGMA_MIN), values.get("sigma_max", SIGMA_MAX))
-
-    def sigmas(self, steps: int) -> Tensor:
-        """(steps + 1,), from sigma_max to 0."""
-        return karras_sigmas(steps, self.sigma_min, self.sigma_max, self.rho)
-
-
-@dataclass(frozen=True)
-class FeatureExtractor:
-    """CLIP's normalisation, from a folder's preprocessor_config.json."""
-
-    image_mean: tuple[float, ...] = MEAN
-    image_std: tuple[float, ...] = STD
+PARTS = ("vae", "image_encoder", "unet", "scheduler", "feature_extractor")
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies", "etag_timeout")
+LOADING_OPTIONS = ("use_safetensors", "low_cpu_mem_usage", "device_map")  # diffusers': here there is one way only
 
 
 @dataclass
@@ -84,12 +57,13 @@ class StableVideoDiffusionPipeline:
         vae: VAE,
         image_encoder: "CLIPVisionModelWithProjection",
         unet: UNet,
-        scheduler: Scheduler = Scheduler(),
-        feature_extractor: FeatureExtractor = FeatureExtractor(),
+        scheduler: Scheduler | None = None,
+        feature_extractor: FeatureExtractor | None = None,
         num_frames: int | None = None,
     ) -> None:
         self.vae, self.image_encoder, self.unet = vae, image_encoder, unet
-        self.scheduler, self.feature_extractor = scheduler, feature_extractor
+        self.scheduler = scheduler or Scheduler()
+        self.feature_extractor = feature_extractor or FeatureExtractor()
         self.num_frames = num_frames  # where the UNet's config does not say: from the file's name
         self.guidance_scale: Tensor | None = None  # (t,), of the running call
         self.num_timesteps = 0
@@ -103,31 +77,48 @@ class StableVideoDiffusionPipeline:
         *,
         torch_dtype: torch.dtype = torch.float32,
         variant: str | None = None,
-        **hub: Any,
+        **options: Any,
     ) -> Self:
         """Loads a single-file checkpoint, a diffusers folder, or the folder of a model id such as "owner/name".
 
-        A model id is looked up, and fetched if need be, by huggingface_hub's snapshot_download, to which `hub` goes
-        (revision, token, cache_dir, local_files_only ...). InputError says what is wrong with a checkpoint.
+        A model id is looked up, and fetched if need be, by huggingface_hub's snapshot_download, to which its own
+        options go (revision, token, cache_dir, local_files_only ...). A part of the pipeline (`unet=...`) takes the
+        place of the checkpoint's. InputError says what is wrong with an option or a checkpoint.
         """
-        for name in ("use_safetensors", "low_cpu_mem_usage", "device_map"):
-            hub.pop(name, None)  # diffusers' loading options: safetensors and little memory are the only way here
+        if not isinstance(torch_dtype, torch.dtype):
+            raise InputError(f"torch_dtype is {torch_dtype!r}: give a dtype such as torch.float16.")
+        if unknown := set(options) - {*PARTS, *HUB_OPTIONS, *LOADING_OPTIONS}:
+            raise InputError(f"from_pretrained has no option {', '.join(sorted(unknown))}.")
         path = Path(pretrained_model_name_or_path)
         if not path.exists() and str(pretrained_model_name_or_path).count("/") == 1 and not path.suffix:
-            path = _from_hub(str(pretrained_model_name_or_path), variant, hub)
+            hub = {name: value for name, value in options.items() if name in HUB_OPTIONS}
+            path = from_hub(str(pretrained_model_name_or_path), variant, hub)
         checkpoint.open_checkpoint(path, variant).require_svd()
         models = checkpoint.load(path, dtype=torch_dtype, variant=variant)
-        scheduler, extractor = _read_json(path / "scheduler/scheduler_config.json"), FeatureExtractor()
-        if values := _read_json(path / "feature_extractor/preprocessor_config.json"):
-            extractor = FeatureExtractor(tuple(values["image_mean"]), tuple(values["image_std"]))
-        return cls(
-            models.vae, models.clip, models.unet, Scheduler.from_json(scheduler), extractor, num_frames=models.frames
-        )
+        parts = {
+            "vae": models.vae,
+            "image_encoder": models.clip,
+            "unet": models.unet,
+            "scheduler": Scheduler.from_folder(path),
+            "feature_extractor": FeatureExtractor.from_folder(path),
+        }
+        parts |= {name: value for name, value in options.items() if name in PARTS}
+        return cls(**parts, num_frames=models.frames)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Moves every network to a device. (Precision is chosen once, by `torch_dtype`.)"""
+    def to(
+        self, *targets: torch.device | str | torch.dtype, device: Any = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Moves every network to a device, a precision, or both. The VAE's encoder stays in fp32."""
+        for target in targets:
+            if isinstance(target, torch.dtype):
+                dtype = target
+            else:
+                device = target
         for network in (self.vae, self.image_encoder, self.unet):
             network.to(device)
+        if dtype is not None:
+            for network in (self.vae.decoder, self.vae.post_quant_conv, self.image_encoder, self.unet):
+                network.to(dtype)
         return self
 
     def enable_model_cpu_offload(self, device: torch.device | str = "cuda") -> None:
@@ -163,7 +154,7 @@ class StableVideoDiffusionPipeline:
         generator: Generators = None,
         latents: Tensor | None = None,
         output_type: str | None = "pil",
-        callback_on_step_end: Callable[["StableVideoDiffusionPipeline", int, Tensor, dict], dict] | None = None,
+        callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         return_dict: bool = True,
     ) -> StableVideoDiffusionPipelineOutput | list[list[Image.Image]] | np.ndarray | Tensor:
@@ -178,28 +169,30 @@ class StableVideoDiffusionPipeline:
         """
         cell = self.vae.config.downscale
         height, width = height or self._own_size(), width or self._own_size()
-        frames = num_frames or self.unet.config.num_frames or self.num_frames or 0
-        videos = num_videos_per_prompt or 1
+        frames = (self.unet.config.num_frames or self.num_frames or 0) if num_frames is None else num_frames
+        videos = 1 if num_videos_per_prompt is None else num_videos_per_prompt
         pictures = [image] if isinstance(image, Image.Image) else image
-        self._check(pictures, height, width, frames, output_type, callback_on_step_end_tensor_inputs)
+        tensor_inputs = callback_on_step_end_tensor_inputs
+        self._check(pictures, (width, height), frames, videos, generator, output_type, tensor_inputs)
+        schedule = self.scheduler.sigmas(num_inference_steps) if sigmas is None else _own_sigmas(sigmas)
 
         # The order of the draws is diffusers': first the noise on the pictures, then the noise the clips start from.
         told = self._condition(pictures, height, width, fps, motion_bucket_id, noise_aug_strength, generator)
         told = Conditioning(*(x.repeat_interleave(videos, dim=0) for x in (told.context, told.concat, told.scalars)))
         shape = (len(told.context), frames, self.unet.config.out_channels, height // cell, width // cell)
-        if isinstance(generator, list) and len(generator) not in (1, len(told.context)):
-            raise InputError(f"There are {len(generator)} generators for {shape[0]} clips: give one, or one for each.")
         if latents is None:
             latents = _randn(shape, generator)
         elif tuple(latents.shape) != shape:
             raise InputError(f"latents are {tuple(latents.shape)}, but this call needs {shape} (b t c h w).")
 
-        schedule = self.scheduler.sigmas(num_inference_steps) if sigmas is None else torch.tensor(sigmas).float()
         guide = linear if max_guidance_scale > 1 else constant  # at most 1 means no guidance there
         scale = self.guidance_scale = guide(min_guidance_scale, max(max_guidance_scale, 1.0), frames)
         self.num_timesteps = len(schedule) - 1
         x = start(latents.flatten(0, 1).to(self.device, torch.float32), schedule.max().to(self.device))
-        x = self._sample(told, x, schedule, scale, callback_on_step_end).unflatten(0, shape[:2])
+        on_state = None
+        if callback_on_step_end is not None:
+            on_state = self._on_state(callback_on_step_end, schedule, shape, tensor_inputs)
+        x = self._sample(told, x, schedule, scale, on_state).unflatten(0, shape[:2])
 
         result = x if output_type == "latent" else self._decode(x, decode_chunk_size, output_type)
         return StableVideoDiffusionPipelineOutput(frames=result) if return_dict else result
@@ -225,23 +218,23 @@ class StableVideoDiffusionPipeline:
             image_latent = encode_latent(vae, stretched.to(self.device), noise_aug_strength, noise.to(self.device))
         return condition(embedding, image_latent, fps, motion_bucket_id)
 
-    def _sample(
-        self, told: Conditioning, x: Tensor, sigmas: Tensor, scale: Tensor, callback_on_step_end: Callable | None
-    ) -> Tensor:
-        from tqdm.auto import tqdm
-
-        bar = tqdm(total=len(sigmas) - 1, **self._progress)
+    def _on_state(
+        self, callback: StepEnd, sigmas: Tensor, shape: Sequence[int], tensor_inputs: Sequence[str]
+    ) -> OnState:
+        """diffusers' callback at the end of a step as the sampler's hook."""
 
         def on_state(step: int, x: Tensor) -> Tensor:
-            bar.update()
-            if callback_on_step_end is None:
-                return x
-            latents = x.unflatten(0, (len(told.context), -1))
-            changed = callback_on_step_end(self, step - 1, c_noise(sigmas[step - 1]), {"latents": latents})
-            return (changed or {}).get("latents", latents).flatten(0, 1).to(x)
+            given = {"latents": x.reshape(shape)} if "latents" in tensor_inputs else {}
+            changed = callback(self, step - 1, c_noise(sigmas[step - 1]), given) or {}
+            return changed["latents"].reshape(x.shape).to(x) if "latents" in changed else x
 
-        with bar, self._at_work(self.unet) as unet:
-            return sample(unet, told, x, sigmas, scale, on_state=on_state)
+        return on_state
+
+    def _sample(self, told: Conditioning, x: Tensor, sigmas: Tensor, scale: Tensor, on_state: OnState | None) -> Tensor:
+        from tqdm.auto import tqdm
+
+        with tqdm(total=len(sigmas) - 1, **self._progress) as bar, self._at_work(self.unet) as unet:
+            return sample(unet, told, x, sigmas, scale, callback=lambda *_: bar.update(), on_state=on_state)
 
     def _decode(
         self, latents: Tensor, decode_chunk_size: int | None, output_type: str | None
@@ -274,22 +267,36 @@ class StableVideoDiffusionPipeline:
     def _check(
         self,
         pictures: Any,
-        height: int,
-        width: int,
+        size: tuple[int, int],
         frames: int,
+        videos: int,
+        generator: Generators,
         output_type: str | None,
         tensor_inputs: Sequence[str],
     ) -> None:
         is_pictures = isinstance(pictures, list) and all(isinstance(picture, Image.Image) for picture in pictures)
         if not (isinstance(pictures, Tensor) or is_pictures) or len(pictures) == 0:
             raise InputError("image must be a PIL picture, a list of them, or a tensor of shape (b, 3, h, w) in 0..1.")
-        check_size(width, height, self.vae.config.downscale)
+        check_size(*size, self.vae.config.downscale)
         if frames < 1:
-            raise InputError("num_frames is needed: this checkpoint does not say (14 for SVD, 25 for SVD-XT).")
+            raise InputError("num_frames must be 1 or more; this checkpoint does not say (14 for SVD, 25 for SVD-XT).")
+        if videos < 1:
+            raise InputError(f"num_videos_per_prompt is {videos}: at least 1 is needed.")
+        clips = len(pictures) * videos
+        if isinstance(generator, list) and len(generator) not in (1, clips):
+            raise InputError(f"There are {len(generator)} generators for {clips} clips: give one, or one for each.")
         if output_type not in OUTPUT_TYPES:
             raise InputError(f"output_type {output_type!r} is unknown: choose one of {', '.join(OUTPUT_TYPES)}.")
         if unknown := set(tensor_inputs) - {"latents"}:
             raise InputError(f"callback_on_step_end_tensor_inputs: {', '.join(sorted(unknown))} unknown: only latents.")
+
+
+def _own_sigmas(sigmas: Sequence[float]) -> Tensor:
+    """A schedule given as numbers, its last one included. InputError on what cannot be sampled."""
+    schedule = torch.tensor(list(sigmas), dtype=torch.float32)
+    if len(schedule) < 2 or not schedule.isfinite().all() or (schedule[:-1] <= 0).any() or schedule[-1] < 0:
+        raise InputError("sigmas must be two or more numbers above 0, of which the last alone may be 0.")
+    return schedule
 
 
 def _stretch(pictures: Sequence[Image.Image] | Tensor, width: int, height: int) -> Tensor:
@@ -308,18 +315,3 @@ def _randn(shape: Sequence[int], generator: Generators) -> Tensor:
     if not isinstance(generator, list):
         return torch.randn(shape, generator=generator, device=generator.device if generator else "cpu")
     return torch.stack([torch.randn(shape[1:], generator=g, device=g.device) for g in generator[: shape[0]]])
-
-
-def _from_hub(name: str, variant: str | None, options: dict[str, Any]) -> Path:
-    """The local folder of a model on the Hugging Face hub."""
-    from huggingface_hub import snapshot_download
-
-    weights = f"*/*.{variant}.safetensors" if variant else "*/*.safetensors"
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*/*.json", weights], **options))
-    except Exception as error:  # network, licence not accepted, unknown name: the hub's own words say which
-        raise InputError(f"{name} is no file or folder here, and could not be fetched as a model: {error}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}

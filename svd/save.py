@@ -1,5 +1,6 @@
 """From networks to a file, in either layout. Nothing is half-written: it appears under its name when it is whole."""
 
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from .checkpoint import Models
 
 Plan = dict[str, Planned]
+
+FOLDER_CONFIGS = (
+    *("model_index.json", "unet/config.json", "vae/config.json", "image_encoder/config.json"),
+    *("scheduler/scheduler_config.json", "feature_extractor/preprocessor_config.json"),
+)
+FOLDER_WEIGHTS = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "image_encoder/model")
 
 PIPELINE = {
     "_class_name": "StableVideoDiffusionPipeline",
@@ -62,7 +69,8 @@ def save(
 
     dtype: of all weights, None keeps each as it is. variant: goes into a folder's file names, "fp16" say. The configs
     (and the metadata the model came with) go into the file's metadata or the folder's config.json. InputError if
-    `path` is there already and `overwrite` is false, if the layout cannot hold the model, or if the disk refuses.
+    `path` is there already and `overwrite` is false (a folder with anything else in it is never overwritten), if the
+    layout cannot hold the model, or if the place cannot be written to. OSError if the disk is full.
     """
     path = Path(path)
     _check_target(path, layout, variant, overwrite)
@@ -73,6 +81,8 @@ def save(
             else:
                 _write_folder(models, temporary, dtype, variant)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # no fault of what was given
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
@@ -91,8 +101,21 @@ def _check_target(path: Path, layout: Layout, variant: str | None, overwrite: bo
         return
     if not overwrite:
         raise InputError(f"{path} exists already; choose another name, or ask to overwrite it.")
-    if path.is_dir() != (layout == "diffusers") or (path.is_dir() and not (path / "model_index.json").is_file()):
+    if path.is_dir() != (layout == "diffusers"):
         raise InputError(f"{path} exists and is something else, so it is not overwritten; choose another name.")
+    if path.is_dir() and (lost := _would_be_lost(path, variant)):
+        raise InputError(f"{path} holds {lost}, which would be lost; choose another name.")
+
+
+def _would_be_lost(folder: Path, variant: str | None) -> str | None:
+    """The first thing in a folder that saving does not write anew."""
+    written = {*FOLDER_CONFIGS, *(f"{stem}{_ending(variant)}" for stem in FOLDER_WEIGHTS)}
+    here = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink())
+    return next((str(path) for path in here if path.as_posix() not in written), None)
+
+
+def _ending(variant: str | None) -> str:
+    return f".{variant}.safetensors" if variant else ".safetensors"
 
 
 @contextmanager
@@ -272,7 +295,7 @@ def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, var
     for name, values in _folder_configs(models).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    end = f".{variant}.safetensors" if variant else ".safetensors"
+    end = _ending(variant)
     metadata = {**models.metadata, "format": "pt"}
     unet = _plan(models.unet, Naming("diffusers", "", unet_table(models.unet.config)), dtype)
     vae = _plan(models.vae, Naming("diffusers", "", vae_table(models.vae.config)), dtype)

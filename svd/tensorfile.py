@@ -60,13 +60,15 @@ class TensorFile:
 
 def read_header(path: Path) -> TensorFile:
     """Reads which tensors a safetensors file holds, without reading them. Anything else raises InputError."""
+    if not _is_utf8(path):
+        raise InputError(f"{str(path)!r} has a name that is not UTF-8; rename it.")
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             header = _header(path, file, size)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    base, metadata = header.pop("", 0), header.pop("__metadata__", {})
+    base, metadata = header.pop("", 0), header.pop("__metadata__", None) or {}
     try:
         entries = {
             name: Entry(path, info["dtype"], tuple(info["shape"]), *(base + offset for offset in info["data_offsets"]))
@@ -85,6 +87,14 @@ def read_header(path: Path) -> TensorFile:
     return TensorFile(path, entries, metadata)
 
 
+def _is_utf8(path: Path) -> bool:
+    """Whether the library can be given the name."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
     """The header as it is written, and under "" where the numbers begin."""
     if size == 0:
@@ -97,7 +107,7 @@ def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
     file.seek(8)
     try:
         header = json.loads(file.read(length))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a safetensors file: its header is not JSON; download it again.") from error
     if not isinstance(header, dict):
         raise InputError(f"{path} is not a safetensors file: its header is not an object; download it again.")
@@ -173,4 +183,4 @@ def write_tensors(path: Path, tensors: Mapping[str, Planned], metadata: Mapping[
         for key in order:
             planned = tensors[key]
             tensor = planned.make().to("cpu", planned.dtype).reshape(planned.shape).contiguous()
-            tensor.reshape(-1).view(torch.uint8).numpy().tofile(file)
+            file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -113,6 +113,8 @@ class UNet(nn.Module):
         """
         if dim not in (0, 1):
             raise ValueError(f"dim is {dim}: feed-forwards can be chunked along 0 (frames) or 1 (places).")
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size is {chunk_size}: at least 1 is needed.")
         self._chunk_feed_forward(chunk_size or 1, dim)
 
     def disable_forward_chunking(self) -> None:

@@ -1,9 +1,11 @@
 """Checkpoints: what is recognised, what is refused and in which words, and that both layouts hold the same model."""
 
 import json
+import os
 import pickle
 import struct
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import oracle
@@ -563,7 +565,15 @@ def damaged(folder, tmp_path, name, content):
         ("unet/config.json", b'{"addition_time_embed_dim": 7}', "768"),
         ("vae/config.json", b'{"_class_name": "AutoencoderKL"}', "AutoencoderKL"),
         ("vae/config.json", b'{"block_out_channels": [32], "layers_per_block": 1}', "VAE"),
-        ("vae/config.json", b'{"block_out_channels": ["a"], "layers_per_block": 1}', "built"),
+        ("vae/config.json", b'{"block_out_channels": ["a"], "layers_per_block": 1}', "block_out_channels"),
+        ("unet/config.json", b'{"addition_time_embed_dim": 0}', "addition_time_embed_dim"),
+        ("unet/config.json", b'{"down_block_types": [1, 2, 3, 4]}', "down_block_types"),
+        ("unet/config.json", b'{"num_attention_heads": -1}', "num_attention_heads"),
+        ("unet/config.json", b'{"num_attention_heads": 7}', "num_attention_heads"),
+        ("unet/config.json", b'{"layers_per_block": 1000000}', "layers_per_block"),
+        ("unet/config.json", b'{"num_frames": "abc"}', "num_frames"),
+        ("vae/config.json", b'{"scaling_factor": NaN}', "scaling_factor"),
+        ("vae/config.json", b'{"scaling_factor": 0}', "scaling_factor"),
         ("vae/diffusion_pytorch_model.safetensors", None, "vae"),
         ("image_encoder/model.safetensors", b"", "empty"),
     ],
@@ -597,8 +607,36 @@ def test_an_existing_path_is_kept(models, file, folder, tmp_path):
         refusal(path, "exists already", do=lambda path, layout=layout: save(models, path, layout))
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "work.txt").touch()
-    refusal(tmp_path / "precious", "something else", do=lambda path: save(models, path, "diffusers", overwrite=True))
+    refusal(
+        tmp_path / "precious",
+        "work.txt, which would be lost",
+        do=lambda path: save(models, path, "diffusers", overwrite=True),
+    )
     assert (tmp_path / "precious" / "work.txt").exists()
+
+
+def test_a_folder_is_overwritten_only_by_the_same_files(models, tmp_path):
+    save(models, tmp_path / "svd", "diffusers")
+    refused = partial(save, models, tmp_path / "svd", "diffusers", torch.float16, variant="fp16", overwrite=True)
+    refusal(tmp_path / "svd", "which would be lost", do=lambda _: refused())
+    (tmp_path / "svd" / "LICENSE.md").touch()
+    refusal(tmp_path / "svd", "LICENSE.md", do=lambda path: save(models, path, "diffusers", overwrite=True))
+    assert_equal(load(tmp_path / "svd"), models)
+
+
+@pytest.mark.parametrize(
+    "header", [b'{"a":' + b"[" * 100_000, b'{"__metadata__": null}', b'{"__metadata__": {"svd_nodes.config": "[1]"}}']
+)
+def test_strange_headers(tmp_path, header):
+    path = tmp_path / "strange.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    refusal(path)
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = tmp_path / os.fsdecode(b"svd\xff.safetensors")
+    path.write_bytes(b"x" * 100)
+    refusal(path, "not UTF-8")
 
 
 @pytest.mark.parametrize(("name", "layout"), [("svd.safetensors", "single"), ("svd", "diffusers")])
@@ -619,7 +657,8 @@ def test_a_disk_that_refuses_leaves_the_old_one(models, tmp_path, monkeypatch, n
     save(models, path, layout)
     monkeypatch.setattr("os.replace", full)
     other = preset_models("tiny", seed=5)
-    refusal(path, "No space left", do=lambda path: save(other, path, layout, overwrite=True))
+    with pytest.raises(OSError, match="No space left"):
+        save(other, path, layout, overwrite=True)
     assert_equal(load(path), models)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 

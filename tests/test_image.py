@@ -93,6 +93,11 @@ def test_pictures_of_every_mode(tmp_path):
     assert np.abs(np.asarray(to_rgb(floats))[..., 1].astype(int) - np.asarray(grey)).max() <= 1
 
 
+def test_a_dark_16_bit_picture_stays_dark(tmp_path):
+    Image.fromarray(np.full((8, 8), 199, np.uint16)).save(tmp_path / "dark.png")
+    assert np.asarray(read_picture(tmp_path / "dark.png")).max() <= 1
+
+
 def test_transparency_is_composited_on_white():
     half = Image.new("RGBA", (4, 4), (255, 0, 0, 128))
     assert np.asarray(to_rgb(half))[0, 0].tolist() == pytest.approx([255, 127, 127], abs=1)

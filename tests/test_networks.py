@@ -95,6 +95,8 @@ def test_forward_chunking_changes_nothing(dim, chunk_size):
     assert torch.equal(unet(*args), whole)
     with pytest.raises(ValueError, match="dim is 2"):
         unet.enable_forward_chunking(1, 2)
+    with pytest.raises(ValueError, match="chunk_size is -1"):
+        unet.enable_forward_chunking(-1)
 
 
 def test_a_batch_of_two_clips_is_two_clips():

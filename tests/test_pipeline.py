@@ -1,6 +1,7 @@
 """The drop-in pipeline against diffusers' own, on the same folder of random weights."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -174,6 +175,50 @@ def test_defaults_come_from_the_model(ours):
     assert [frame.size for frame in frames[0]] == [(32, 32)] * 3  # sample_size 16, and 2 pixels a latent cell
 
 
+def test_the_callback_gets_what_it_asks_for(ours):
+    seen = []
+    ours(
+        picture(0),
+        callback_on_step_end=lambda pipe, step, timestep, tensors: seen.append(tensors),
+        callback_on_step_end_tensor_inputs=[],
+        **SIZE,
+    )
+    assert seen == [{}, {}, {}]
+
+
+def test_moving_keeps_the_encoder_in_fp32(ours):
+    ours.to("cpu", torch.float16)
+    assert ours.unet.dtype == ours.vae.dtype == next(ours.image_encoder.parameters()).dtype == torch.float16
+    assert {p.dtype for part in (ours.vae.encoder, ours.vae.quant_conv) for p in part.parameters()} == {torch.float32}
+    assert ours.to(dtype=torch.float32).unet.dtype == torch.float32
+
+
+def test_a_part_can_be_given_and_an_unknown_option_is_refused(folder, ours):
+    assert StableVideoDiffusionPipeline.from_pretrained(folder, unet=ours.unet, use_safetensors=True).unet is ours.unet
+    with pytest.raises(InputError, match="no option torch_dtyp"):
+        StableVideoDiffusionPipeline.from_pretrained(folder, torch_dtyp=torch.float16)
+    with pytest.raises(InputError, match="torch_dtype is 'float16'"):
+        StableVideoDiffusionPipeline.from_pretrained(folder, torch_dtype="float16")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("scheduler/scheduler_config.json", "{", "cannot be read as JSON"),
+        ("scheduler/scheduler_config.json", "[]", "not a JSON object"),
+        ("scheduler/scheduler_config.json", '{"sigma_min": "low"}', "must be numbers"),
+        ("scheduler/scheduler_config.json", '{"sigma_min": 800}', "above sigma_max"),
+        ("feature_extractor/preprocessor_config.json", '{"image_mean": [0.5]}', "three numbers"),
+        ("feature_extractor/preprocessor_config.json", '{"image_std": 1}', "three numbers"),
+    ],
+)
+def test_damaged_small_configs(folder, tmp_path, name, content, words):
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        StableVideoDiffusionPipeline.from_pretrained(tmp_path / "model")
+
+
 def test_the_same_seed_twice_is_bit_equal_and_leaves_no_trace(ours):
     weights = {name: p.clone() for name, p in ours.unet.state_dict().items()}
     image = picture(0)
@@ -260,6 +305,14 @@ BAD_CALLS = [
     ({"image": []}, "PIL picture"),
     ({"height": 33}, "does not divide by 2: use 48 x 3"),
     ({"num_frames": -1}, "num_frames"),
+    ({"num_frames": 0}, "num_frames"),
+    ({"num_videos_per_prompt": 0}, "num_videos_per_prompt is 0"),
+    ({"generator": []}, "0 generators for 1 clips"),
+    ({"sigmas": []}, "two or more numbers above 0"),
+    ({"sigmas": [700.0, 0.0, 0.0]}, "two or more numbers above 0"),
+    ({"sigmas": [700.0, float("nan"), 0.0]}, "two or more numbers above 0"),
+    ({"image": torch.zeros(1, 3, 32, 48, dtype=torch.uint8)}, "uint8"),
+    ({"image": torch.full((1, 3, 32, 48), 255.0)}, "goes up to 255"),
     ({"num_inference_steps": 0}, "steps is 0"),
     ({"output_type": "gif"}, "output_type 'gif'"),
     ({"generator": [torch.Generator(), torch.Generator()]}, "2 generators for 1 clips"),
@@ -288,8 +341,6 @@ def test_sv3d_is_refused_by_name(tmp_path):
 
 
 def test_another_parametrisation_is_refused(folder, tmp_path):
-    import shutil
-
     shutil.copytree(folder, tmp_path / "model")
     config = tmp_path / "model/scheduler/scheduler_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "prediction_type": "epsilon"}))

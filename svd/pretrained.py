@@ -1,0 +1,74 @@
+"""What comes with a model beside its weights: a diffusers folder's small configs, and the folder behind a model id."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor
+
+from .clip import MEAN, STD
+from .edm import RHO, SIGMA_MAX, SIGMA_MIN, karras_sigmas
+from .errors import InputError
+from .layout import read_json
+
+SVD_SCHEDULE = {"use_karras_sigmas": True, "prediction_type": "v_prediction", "timestep_type": "continuous"}
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """The Karras schedule's numbers."""
+
+    sigma_min: float = SIGMA_MIN
+    sigma_max: float = SIGMA_MAX
+    rho: float = RHO
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Reads a folder's scheduler_config.json; SVD's own numbers where there is none (as in a single file).
+
+        InputError when it asks for another schedule or parametrisation than SVD's.
+        """
+        path = folder / "scheduler/scheduler_config.json"
+        values = read_json(path) if path.is_file() else {}
+        for name, value in SVD_SCHEDULE.items():
+            if values.get(name, value) != value:
+                raise InputError(f"{path.name} has {name} = {values[name]!r}, but SVD needs {value!r}.")
+        low, high = values.get("sigma_min") or SIGMA_MIN, values.get("sigma_max") or SIGMA_MAX
+        if not isinstance(low, int | float) or not isinstance(high, int | float):
+            raise InputError(f"{path.name} has sigma_min = {low!r} and sigma_max = {high!r}, which must be numbers.")
+        karras_sigmas(1, low, high)  # refuses numbers that make no schedule
+        return cls(low, high)
+
+    def sigmas(self, steps: int) -> Tensor:
+        """(steps + 1,), from sigma_max to 0."""
+        return karras_sigmas(steps, self.sigma_min, self.sigma_max, self.rho)
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """CLIP's normalisation."""
+
+    image_mean: tuple[float, ...] = MEAN
+    image_std: tuple[float, ...] = STD
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Reads a folder's preprocessor_config.json; CLIP's own numbers where there is none. InputError on others."""
+        path = folder / "feature_extractor/preprocessor_config.json"
+        values = read_json(path) if path.is_file() else {}
+        mean, std = values.get("image_mean", list(MEAN)), values.get("image_std", list(STD))
+        for colors in (mean, std):
+            if not isinstance(colors, list) or [type(color) in (int, float) for color in colors] != [True] * 3:
+                raise InputError(f"{path.name} has {colors!r} where three numbers should be.")
+        return cls(tuple(mean), tuple(std))
+
+
+def from_hub(name: str, variant: str | None, options: dict[str, Any]) -> Path:
+    """The local folder of a model on the Hugging Face hub."""
+    from huggingface_hub import snapshot_download
+
+    weights = f"*/*.{variant}.safetensors" if variant else "*/*.safetensors"
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*/*.json", weights], **options))
+    except Exception as error:  # network, licence not accepted, unknown name: the hub's own words say which
+        raise InputError(f"{name} is no file or folder here, and could not be fetched as a model: {error}") from error
