@@ -32,7 +32,7 @@ class Attention(nn.Module):
         """Self-attention among the frames at each place. (b t) s c -> (b t) s c
 
         One clip at a time: its tokens are then a view, and the batch of places stays below the 65,535 that fused
-        kernels take.
+        kernels take (up to about 2000 x 2000 pixels).
         """
         clips = zip(*(y.split(frames) for y in (self.to_q(x), self.to_k(x), self.to_v(x))), strict=True)
         return self.to_out(torch.cat([self._attend(q, k, v, "t s (h d) -> s h t d") for q, k, v in clips]))

@@ -70,7 +70,8 @@ class TimeMixer(nn.Module):
 class ResBlock(nn.Module):
     """GroupNorm SiLU conv, plus embedding, GroupNorm SiLU conv, plus input.
 
-    Kernel (3, 3) sees images, (n, c, h, w). Kernel (3, 1) sees clips, (b, c, t, h w), and works over time.
+    Kernel (3, 3) sees images, (n, c, h, w). Kernel (3, 1) sees clips, (b, c, t, h w), and works over time; files hold
+    its weights as a Conv3d's, (o, i, 3, 1, 1), and loading drops the last 1 (keymap.Naming).
     """
 
     def __init__(self, c_in: int, c_out: int, c_emb: int | None, kernel: tuple[int, int], ops: Ops) -> None:

@@ -10,9 +10,8 @@ and VAE). What differs, because diffusers departs there from the original or fro
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -42,9 +41,8 @@ HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_down
 LOADING_OPTIONS = ("use_safetensors", "low_cpu_mem_usage", "device_map")  # diffusers': here there is one way only
 
 
-@dataclass
-class StableVideoDiffusionPipelineOutput:
-    """frames: a list of lists of pictures (pil), or an array b t h w c (np), or a tensor b t c h w (pt, latent)."""
+class StableVideoDiffusionPipelineOutput(NamedTuple):
+    """`frames`, or `[0]`: lists of lists of pictures (pil), an array b t h w c (np), a tensor b t c h w (pt, latent)."""
 
     frames: list[list[Image.Image]] | np.ndarray | Tensor
 
@@ -121,14 +119,33 @@ class StableVideoDiffusionPipeline:
                 network.to(dtype)
         return self
 
+    def save_pretrained(self, save_directory: str | Path, variant: str | None = None) -> None:
+        """Writes the weights as a new folder that diffusers loads. InputError if it exists or cannot be."""
+        models = checkpoint.Models(self.unet, self.vae, self.image_encoder, frames=self.num_frames)
+        checkpoint.save(models, save_directory, "diffusers", variant=variant)
+
     def enable_model_cpu_offload(self, device: torch.device | str = "cuda") -> None:
         """Keeps the networks on the CPU and brings each to `device` for its own part of a call."""
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError):
+            raise InputError(f"There is no device {str(device)!r} here to bring the networks to.") from None
         self.to("cpu")
         self._offload_device = torch.device(device)
 
     def set_progress_bar_config(self, **options: Any) -> None:
         """Options of the tqdm bar, `disable=True` say."""
         self._progress = options
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The parts by name, for a second pipeline that shares them."""
+        return {name: getattr(self, name) for name in PARTS}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The UNet's precision."""
+        return self.unet.dtype
 
     @property
     def device(self) -> torch.device:

@@ -90,7 +90,8 @@ def sample(
 def guided_denoiser(unet: UNet, conditioning: Conditioning, scale: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """D(x; sigma) of the guided model. Both halves of guidance go through the network as one batch.
 
-    Where every frame's scale is 1 the unconditional half cancels, and is not computed.
+    Where every frame's scale is 1 the unconditional half cancels, and is not computed. The picture's latent stands
+    beside the noisy one as the VAE gave it, scaled neither to unit variance nor by c_in: so the model was trained.
     """
     frames, clips = len(scale), len(conditioning.context)
     guided = bool((scale != 1).any())
@@ -101,11 +102,11 @@ def guided_denoiser(unet: UNet, conditioning: Conditioning, scale: Tensor) -> Ca
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         x_in = (c_in(sigma) * x).to(unet.dtype)
         x_in = torch.cat([x_in.repeat(2 if guided else 1, 1, 1, 1), concat], dim=1)
-        F = unet(x_in, c_noise(sigma), told.context, told.scalars, frames).float()
+        v = unet(x_in, c_noise(sigma), told.context, told.scalars, frames).float()  # EDM's F
         if guided:
-            uncond, cond = F.chunk(2)
-            F = guide(uncond, cond, frame_scale)  # the same as guiding D, which is c_skip x + c_out F for both
-        return c_skip(sigma) * x + c_out(sigma) * F
+            uncond, cond = v.chunk(2)
+            v = guide(uncond, cond, frame_scale)  # the same as guiding D, which is c_skip x + c_out v for both
+        return c_skip(sigma) * x + c_out(sigma) * v
 
     return denoise
 

@@ -97,10 +97,10 @@ def _is_utf8(path: Path) -> bool:
 
 def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
     """The header as it is written, and under "" where the numbers begin."""
-    if size == 0:
-        raise InputError(f"{path} is empty; download it again.")
     first = file.read(64)
     _refuse_other_formats(path, first)
+    if size == 0:
+        raise InputError(f"{path} is empty; download it again.")
     length = struct.unpack("<Q", first[:8])[0] if size >= 8 else size
     if length > size - 8:
         raise InputError(f"{path} is not a safetensors file, or only the beginning of one; download it again.")

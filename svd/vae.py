@@ -48,7 +48,7 @@ class VideoResnetBlock(ResnetBlock):
         """(b t) c_in h w -> (b t) c_out h w"""
         x = super().forward(x, frames)
         clip = as_clip(x, frames)
-        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])
+        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])  # temporal first: see above
 
 
 class AttnBlock(nn.Module):
@@ -71,10 +71,10 @@ class AttnBlock(nn.Module):
 
 
 class Middle(nn.Module):
-    """Block, attention, block at the coarsest level.
+    """At the coarsest level: block, attention, block.
 
-    diffusers makes the decoder as many blocks here as its other levels have, yet runs at most two, and the attention
-    only with the second. The surplus is built, so that every weight has its place, and never run.
+    That is SVD's, with `blocks` = 2. diffusers can make decoders with one block, which run no attention, or with more
+    than two, of which the rest is never run; those weights too get their place, so that such files load and save.
     """
 
     block_1: ResnetBlock

@@ -77,13 +77,13 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-def diffusers_unet(config: UNetConfig, seed: int = 0) -> nn.Module:
+def diffusers_unet(config: UNetConfig, seed: int = 0, original_epsilon: bool = True) -> nn.Module:
     """diffusers' UNet, its residual blocks' norms set to the original's epsilon (it uses 1e-6 in most of them)."""
     from diffusers import UNetSpatioTemporalConditionModel
 
     unet = randomise(UNetSpatioTemporalConditionModel(**config.to_json()), seed)
     for name, module in unet.named_modules():
-        if isinstance(module, nn.GroupNorm) and "res_block" in name:
+        if original_epsilon and isinstance(module, nn.GroupNorm) and "res_block" in name:
             module.eps = 1e-5
     return unet
 

@@ -41,7 +41,7 @@ def generators(count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(100 + i) for i in range(count)]
 
 
-def repaired_pipeline():
+def repaired_pipeline(original_epsilon: bool = True):
     """diffusers' pipeline, tiny, with one repair. It repeats the pictures' latents for `num_videos_per_prompt` as
     picture 0, 1, 0, 1 but their embeddings as 0, 0, 1, 1, so that with several pictures and several videos of each,
     clips are told of two pictures at once."""
@@ -55,7 +55,7 @@ def repaired_pipeline():
             return torch.cat([half.repeat_interleave(num_videos_per_prompt, dim=0) for half in halves])
 
     pipe = Repaired(
-        unet=diffusers_unet(unet_config(num_frames=3, sample_size=16)),
+        unet=diffusers_unet(unet_config(num_frames=3, sample_size=16), original_epsilon=original_epsilon),
         vae=diffusers_vae(VAEConfig(block_out_channels=(32, 64), layers_per_block=2)),
         image_encoder=clip(CLIP_CONFIG),
         scheduler=diffusers.EulerDiscreteScheduler(**SCHEDULER),
@@ -191,6 +191,21 @@ def test_moving_keeps_the_encoder_in_fp32(ours):
     assert ours.unet.dtype == ours.vae.dtype == next(ours.image_encoder.parameters()).dtype == torch.float16
     assert {p.dtype for part in (ours.vae.encoder, ours.vae.quant_conv) for p in part.parameters()} == {torch.float32}
     assert ours.to(dtype=torch.float32).unet.dtype == torch.float32
+
+
+def test_saving_and_sharing_parts(ours, tmp_path):
+    ours.save_pretrained(tmp_path / "saved")
+    again = StableVideoDiffusionPipeline.from_pretrained(tmp_path / "saved")
+    shared = StableVideoDiffusionPipeline(**ours.components)
+    arguments = {**SIZE, "output_type": "np"}
+    frames = [pipe(picture(0), generator=torch.manual_seed(0), **arguments)[0] for pipe in (ours, again, shared)]
+    assert np.array_equal(frames[0], frames[1])
+    assert np.array_equal(frames[0], frames[2])
+
+
+def test_offloading_to_a_device_that_is_not_there(ours):
+    with pytest.raises(InputError, match="There is no device 'cuda:99' here"):
+        ours.enable_model_cpu_offload("cuda:99")
 
 
 def test_a_part_can_be_given_and_an_unknown_option_is_refused(folder, ours):
