@@ -30,7 +30,7 @@ lint: .venv/dev.stamp
 	@$(BIN)/mypy
 	@echo "Lint: clean."
 
-bench: .venv/run.stamp
+bench: .venv/dev.stamp
 	@$(BIN)/python -m svd_nodes.bench.precision $(ARGS)
 
 clean:

@@ -153,6 +153,8 @@ def main() -> None:
     parser.add_argument("--diffusers", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("This measures at full size on a CUDA card, and there is none here.")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # the reference is really fp32
 
     size = (asked.width, asked.height, asked.chunk)

@@ -23,6 +23,8 @@ def read_picture(path: str | Path) -> Image.Image:
     InputError when the file is missing, is no picture, or is damaged.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a picture in it.")
     if not path.is_file():
         raise InputError(f"There is no picture at {path}: check the path.")
     try:

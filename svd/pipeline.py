@@ -42,7 +42,7 @@ LOADING_OPTIONS = ("use_safetensors", "low_cpu_mem_usage", "device_map")  # diff
 
 
 class StableVideoDiffusionPipelineOutput(NamedTuple):
-    """`frames`, or `[0]`: lists of lists of pictures (pil), an array b t h w c (np), a tensor b t c h w (pt, latent)."""
+    """`frames`, or `[0]`: lists of lists of pictures (pil), an array b t h w c (np), a tensor b t c h w (others)."""
 
     frames: list[list[Image.Image]] | np.ndarray | Tensor
 

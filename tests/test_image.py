@@ -143,7 +143,7 @@ def test_bad_picture_files(tmp_path):
         with pytest.raises(InputError, match=words) as caught:
             read_picture(tmp_path / name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="There is no picture"):
+    with pytest.raises(InputError, match="is a folder: give a picture in it"):
         read_picture(tmp_path)
 
 

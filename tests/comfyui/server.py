@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+NOT_THE_PACK = shutil.ignore_patterns(".*", "tests", "bench", "training", "checkpoints", "demo", "build", "__pycache__")
 CHECKOUT = Path(os.environ.get("COMFYUI_PATH", Path.home() / "comfy" / "ComfyUI"))
 
 
@@ -100,9 +102,11 @@ class Server:
 
 @contextmanager
 def running_server(base: Path, *options: str) -> Iterator[Server]:
-    """A server on a free port with this repository as its only pack; `base` holds its models, input and output."""
-    (base / "custom_nodes").mkdir(parents=True)
-    (base / "custom_nodes" / "svd-nodes").symlink_to(REPOSITORY, target_is_directory=True)
+    """A server on a free port with this repository as its only pack; `base` holds its models, input and output.
+
+    The pack is a copy without checkpoints, as on a fresh install, whatever `make demo` has left in the repository.
+    """
+    shutil.copytree(REPOSITORY, base / "custom_nodes" / "svd-nodes", ignore=NOT_THE_PACK)
     for folder in ("input", "output", "models/checkpoints", "models/diffusers", "user"):
         (base / folder).mkdir(parents=True)
     with socket.socket() as free:

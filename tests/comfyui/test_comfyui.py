@@ -114,7 +114,6 @@ def test_help_pages_are_served(server):
     assert page.startswith("# SVD Sampler (Euler)")
 
 
-@pytest.mark.skipif(any(folders.PACK_CHECKPOINTS.glob("*.safetensors")), reason="the pack has a checkpoint of its own")
 def test_a_fresh_install_says_what_to_do(server):
     loader = server.get("/object_info/StableVideoLoadCheckpoint")["StableVideoLoadCheckpoint"]
     assert loader["input"]["required"]["checkpoint"][1]["options"] == [folders.NO_CHECKPOINT]
