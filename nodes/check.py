@@ -17,8 +17,11 @@ def first_problem(*problems: str | None) -> Verdict:
     return next((problem for problem in problems if problem), True)
 
 
-def require(verdict: Verdict) -> None:
-    """What `execute` does with it: InputError if something is wrong."""
+def require(verdict_of: Callable[..., Verdict], **values: Any) -> None:
+    """What `execute` does with it, when no value may be unknown any more: InputError if something is wrong."""
+    if missing := [name for name, value in values.items() if value is None]:
+        raise InputError(f"{missing[0]} has no value: set it.")
+    verdict = verdict_of(**values)
     if isinstance(verdict, str):
         raise InputError(verdict)
 
@@ -36,6 +39,12 @@ def refusal(function: Callable[..., Any], *values: Any) -> str | None:
     except TypeError:
         return None
     return None
+
+
+def text(name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return None
+    return f"{name} is {value!r}: it must be a text."
 
 
 def choice(name: str, value: str | None, options: Sequence[str]) -> str | None:

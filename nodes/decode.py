@@ -44,7 +44,7 @@ class Decode(io.ComfyNode):
     def execute(cls, vae: "Network[VAE]", latent: wires.Latent, frames_per_chunk: int) -> io.NodeOutput:
         from ..svd.vae import decode
 
-        check.require(cls.validate_inputs(frames_per_chunk))
+        check.require(cls.validate_inputs, frames_per_chunk=frames_per_chunk)
         latents, frames = wires.from_latent(latent)
         config, chunk = vae.module.config, min(frames_per_chunk, frames)
         height, width = (side * config.downscale for side in latents.shape[-2:])

@@ -93,7 +93,7 @@ class EncodeLatent(io.ComfyNode):
         from ..svd.conditioning import encode_latent
         from ..svd.noise import clip_generators, draw_noise
 
-        check.require(cls.validate_inputs(noise_aug_strength))
+        check.require(cls.validate_inputs, noise_aug_strength=noise_aug_strength)
         picture = wires.from_image(image)
         pictures, channels, height, width = picture.shape
         noise = draw_noise(clip_generators(seed, pictures), 1, channels, height, width)

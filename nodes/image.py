@@ -67,5 +67,5 @@ class FitImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, width: int, height: int, fit: str) -> io.NodeOutput:
-        check.require(cls.validate_inputs(width, height, fit))
+        check.require(cls.validate_inputs, width=width, height=height, fit=fit)
         return io.NodeOutput(wires.to_image(fit_image(wires.from_image(image), width, height, fit)))

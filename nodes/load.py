@@ -42,7 +42,9 @@ class LoadCheckpoint(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None, precision: str | None = None) -> check.Verdict:
         return check.first_problem(
-            check.refusal(host.checkpoint_path, checkpoint), check.choice("precision", precision, PRECISIONS)
+            check.text("checkpoint", checkpoint),
+            check.refusal(host.checkpoint_path, checkpoint),
+            check.choice("precision", precision, PRECISIONS),
         )
 
     @classmethod
@@ -58,7 +60,7 @@ class LoadCheckpoint(io.ComfyNode):
     def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
         from ..svd.checkpoint import load, open_checkpoint
 
-        check.require(cls.validate_inputs(checkpoint, precision))
+        check.require(cls.validate_inputs, checkpoint=checkpoint, precision=precision)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
         models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)

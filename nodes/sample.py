@@ -64,7 +64,8 @@ class Sample(io.ComfyNode):
         from ..svd.noise import clip_generators, draw_noise
         from ..svd.sampler import Churn, sample, start
 
-        check.require(cls.validate_inputs(min_guidance, max_guidance, guidance))
+        told = {"min_guidance": min_guidance, "max_guidance": max_guidance, "guidance": guidance}
+        check.require(cls.validate_inputs, **told)
         _require_fit(model.module, conditioning)
         sigmas = karras_sigmas(steps) if sigmas is None else _checked(sigmas)
         clips, _, height, width = conditioning.concat.shape

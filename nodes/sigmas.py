@@ -1,6 +1,9 @@
 """SVD Sigmas."""
 
+from torch import Tensor
+
 from ..svd.edm import RHO, SIGMA_MAX, SIGMA_MIN, align_your_steps_sigmas, karras_sigmas
+from ..svd.errors import InputError
 from . import check, wires
 from .host import io
 
@@ -60,16 +63,41 @@ class Sigmas(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, schedule: str | None = None, sigma_max: float | None = None, sigma_min: float | None = None
+        cls,
+        schedule: str | None = None,
+        steps: int | None = None,
+        sigma_max: float | None = None,
+        sigma_min: float | None = None,
+        rho: float | None = None,
     ) -> check.Verdict:
-        return check.first_problem(
+        verdict = check.first_problem(
             check.choice("schedule", schedule, SCHEDULES),
+            check.between("steps", steps, 1, 1000),
+            check.between("rho", rho, 0.1, 100),
             check.refusal(karras_sigmas, 1, sigma_min, sigma_max),
+            check.between("sigma_max", sigma_max, 0.001, 10000),
+            check.between("sigma_min", sigma_min, 0.0001, 10000),
         )
+        if isinstance(verdict, str):
+            return verdict
+        return check.first_problem(check.refusal(_noise_levels, schedule, steps, sigma_max, sigma_min, rho))
 
     @classmethod
     def execute(cls, schedule: str, steps: int, sigma_max: float, sigma_min: float, rho: float) -> io.NodeOutput:
-        check.require(cls.validate_inputs(schedule, sigma_max, sigma_min))
-        if schedule == "karras":
-            return io.NodeOutput(karras_sigmas(steps, sigma_min, sigma_max, rho))
-        return io.NodeOutput(align_your_steps_sigmas(steps, sigma_min, sigma_max))
+        told = {"sigma_max": sigma_max, "sigma_min": sigma_min, "rho": rho}
+        check.require(cls.validate_inputs, schedule=schedule, steps=steps, **told)
+        return io.NodeOutput(_noise_levels(schedule, steps, sigma_max, sigma_min, rho))
+
+
+def _noise_levels(schedule: str, steps: int, sigma_max: float, sigma_min: float, rho: float) -> Tensor:
+    """(steps + 1,). InputError unless they fall from step to step, as the sampler needs them to."""
+    karras = schedule == "karras"
+    ends = steps, sigma_min, sigma_max
+    sigmas = karras_sigmas(*ends, rho) if karras else align_your_steps_sigmas(*ends)
+    if (sigmas.diff() >= 0).any():
+        rho_too = ", or rho nearer 7" if karras else ""
+        raise InputError(
+            f"{steps} steps from sigma_max {sigma_max:g} to sigma_min {sigma_min:g} do not all differ: "
+            f"set sigma_max and sigma_min further apart{rho_too}."
+        )
+    return sigmas

@@ -218,8 +218,10 @@ def test_half_precision_keeps_the_encoder_and_the_state_in_fp32(checkpoint, prec
     assert vae.module.encoder.conv_in.weight.dtype == torch.float32
 
 
+SCHEDULE = {"schedule": "karras", "steps": 25, "sigma_max": 700.0, "sigma_min": 0.002, "rho": 7.0}
 BAD_WIDGETS = [
     ("LoadCheckpoint", {"checkpoint": "missing.safetensors", "precision": "auto"}, "no checkpoint called"),
+    ("LoadCheckpoint", {"checkpoint": 5, "precision": "auto"}, "checkpoint is 5: it must be a text"),
     ("LoadCheckpoint", {"checkpoint": "svd_tiny.safetensors", "precision": "fp8"}, "precision is 'fp8': choose one of"),
     ("FitImage", {"width": 500, "height": 24, "fit": "crop"}, "500 x 24 does not divide by 8: use 496 x 24"),
     ("FitImage", {"width": 0, "height": 24, "fit": "crop"}, "width is 0: it must be between 8 and 8192"),
@@ -228,6 +230,12 @@ BAD_WIDGETS = [
     ("EncodeLatent", {"noise_aug_strength": float("nan")}, "noise_aug_strength is nan"),
     ("Sigmas", {"schedule": "karras", "sigma_max": 1.0, "sigma_min": 2.0}, r"sigma_min 2.0 is above sigma_max 1.0"),
     ("Sigmas", {"schedule": "karras", "sigma_max": 1.0, "sigma_min": 0.0}, "both must be above 0"),
+    ("Sigmas", {**SCHEDULE, "rho": 0.1}, "25 steps from sigma_max 700 to sigma_min 0.002 do not all differ"),
+    ("Sigmas", {**SCHEDULE, "sigma_min": 5.0, "sigma_max": 5.0}, "further apart, or rho nearer 7"),
+    ("Sigmas", {**SCHEDULE, "schedule": "align-your-steps", "sigma_min": 5.0, "sigma_max": 5.0}, "further apart."),
+    ("Sigmas", {**SCHEDULE, "rho": 0.0}, "rho is 0: it must be between 0.1 and 100"),
+    ("Sigmas", {**SCHEDULE, "steps": 0}, "steps is 0: it must be between 1 and 1000"),
+    ("Sigmas", {**SCHEDULE, "sigma_max": 1e300, "rho": 0.1}, "sigma_max is 1e+300: it must be between"),
     ("Sigmas", {"schedule": "linear", "sigma_max": 1.0, "sigma_min": 0.1}, "schedule is 'linear'"),
     (
         "Sample",
@@ -261,8 +269,20 @@ def test_the_same_values_over_a_link_are_refused_in_the_run(node, widgets, sente
         "Decode": {"vae": vae, "latent": None},
     }[node]
     with pytest.raises(InputError) as refused:
-        run(node, **rest, **widgets)
+        run(node, **(rest | widgets))
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", SCHEDULE)
+def test_no_value_at_all_is_refused_in_the_run(missing):
+    with pytest.raises(InputError, match=f"{missing} has no value: set it."):
+        run("Sigmas", **(SCHEDULE | {missing: None}))
+
+
+def test_one_step_may_start_and_end_at_the_same_noise():
+    widgets = SCHEDULE | {"steps": 1, "sigma_max": 5.0, "sigma_min": 5.0}
+    assert standalone.problem(BY_ID["Sigmas"], widgets) is None
+    assert run("Sigmas", **widgets).tolist() == [5.0, 0.0]
 
 
 def test_constant_guidance_does_not_look_at_the_minimum():
