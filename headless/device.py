@@ -2,19 +2,24 @@
 
 import torch
 
+from ..nodes.host.standalone import default_device
 from ..svd.errors import InputError
+
+KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
 def open_device(name: str | None) -> torch.device:
-    """The device of this name; for None the first CUDA card, else the CPU.
+    """The device of this name; for None the default one.
 
     Raises:
         InputError: torch knows no such device, or this machine has none.
     """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return default_device()
     try:
-        return torch.empty(0, device=torch.device(name)).device
+        if torch.device(name).type in KINDS:
+            return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
-        hint = "use cpu, or cuda with a card and a CUDA build of torch"
-        raise InputError(f'There is no device "{name}" here; {hint}.') from None
+        pass
+    hint = f"use cpu, or {', '.join(KINDS[1:])} with such a card and a build of torch for it"
+    raise InputError(f'There is no device "{name}" here; {hint}.')

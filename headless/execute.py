@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..nodes.host.standalone import advising
 from ..svd.errors import InputError, NonFiniteError
 from .catalogue import Catalogue
 from .graph import Graph, Node, needed, order
@@ -55,7 +56,8 @@ def _run(node: Node, catalogue: Catalogue, results: Results, uses: Counter[tuple
         if name in known
     }
     try:
-        given = catalogue.classes[node.class_type].execute(**inputs)
+        with advising("There is not enough memory: use a smaller size or fewer frames."):
+            given = catalogue.classes[node.class_type].execute(**inputs)
     except (InputError, NonFiniteError, MemoryError) as error:
         raise type(error)(f"{node}: {error}") from error
     results |= {(node.id, i): value for i, value in enumerate(given.args) if uses[node.id, i]}

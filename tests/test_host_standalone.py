@@ -153,6 +153,14 @@ def test_out_of_memory_becomes_advice():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
+def test_out_of_main_memory_becomes_advice_and_other_errors_stay():
+    network = standalone.Network(torch.nn.Linear(1, 1))
+    with session().active(), pytest.raises(MemoryError, match="set it lower"), network.at_work(0, "set it lower"):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
+    with session().active(), pytest.raises(RuntimeError, match="shapes"), network.at_work(0, "set it lower"):
+        raise RuntimeError("shapes cannot be multiplied")
+
+
 def test_problem_asks_a_node_about_the_inputs_it_names():
     fit = next(node for node in NODES if node.GET_SCHEMA().node_id == "StableVideoFitImage")
     assert standalone.problem(fit, {"image": None, "width": 512, "height": 512, "fit": "crop"}) is None

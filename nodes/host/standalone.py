@@ -42,7 +42,7 @@ class Session:
 
     checkpoint_folders: tuple[Path, ...] = field(default_factory=default_folders)
     device: torch.device | None = None
-    """None: the first CUDA card, else the CPU."""
+    """None: `default_device`."""
     on_progress: Progress | None = None
     """Called as (step, total, denoised latents or None). Raising in it stops the run."""
 
@@ -62,8 +62,13 @@ def _current() -> Session:
     return _session.get() or Session()
 
 
+def default_device() -> torch.device:
+    """The first CUDA card, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _device() -> torch.device:
-    return _current().device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return _current().device or default_device()
 
 
 def checkpoint_names() -> list[str]:
@@ -108,10 +113,19 @@ class Network(Generic[N]):
     def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         device = _device()
-        try:
+        with advising(advice):
             yield self.module.to(device), device
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(advice) from error
+
+
+@contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Turns torch's ways of running out of memory, on a card or in main memory, into a MemoryError with advice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise MemoryError(advice) from error
 
 
 def progress(total: int) -> Callable[..., None]:
