@@ -57,12 +57,16 @@ def _entry(
 
 def _source(link: int | None, nodes: Mapping[str, Any], sources: Mapping[int, Any]) -> list[Any] | None:
     """The [node id, output index] behind a link, through reroutes; None when nothing that runs is there."""
+    passed = set()
     while link is not None and link in sources:
         id, output = sources[link]
         if id not in nodes or nodes[id].get("mode") == MUTED:
             return None
         if nodes[id]["type"] != "Reroute":
             return [id, output]
+        if id in passed:
+            raise InputError(f"Reroute {id} feeds itself; remove one of the links of this circle.")
+        passed.add(id)
         link = nodes[id]["inputs"][0].get("link")
     return None
 

@@ -59,7 +59,7 @@ def read_document(path: Path) -> dict[str, Any]:
     if not path.exists() and own.parent == BUNDLED and own.is_file():
         path = own
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"There is no workflow at {path}; check the path.") from None
     except OSError as error:

@@ -9,7 +9,13 @@ from ..svd.errors import InputError
 from .graph import Info
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")  # the types with a box to type in; all others need a link
-NOUNS = {"INT": "a whole number", "FLOAT": "a number", "STRING": "a text", "BOOLEAN": "true or false"}
+NOUNS = {
+    "INT": "a whole number",
+    "FLOAT": "a number",
+    "STRING": "a text",
+    "BOOLEAN": "true or false",
+    "COMBO": "a text",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ def typed(spec: Spec, value: Any) -> Any:
                 return value
             case "STRING" if isinstance(value, str | int | float):
                 return str(value)
-            case "COMBO":
+            case "COMBO" if isinstance(value, str):
                 return value
     except (TypeError, ValueError, OverflowError):
         pass
