@@ -108,20 +108,24 @@ def generate(
     checkpoint: Annotated[
         str, typer.Option(help="A .safetensors file or diffusers folder: a path, or a name in a checkpoints folder.")
     ] = "svd_xt.safetensors",
-    width: Annotated[int, typer.Option(min=8, help="The video's width, a multiple of 8.")] = 1024,
-    height: Annotated[int, typer.Option(min=8, help="The video's height, a multiple of 8.")] = 576,
+    width: Annotated[int, typer.Option(min=8, max=8192, help="The video's width, a multiple of 8.")] = 1024,
+    height: Annotated[int, typer.Option(min=8, max=8192, help="The video's height, a multiple of 8.")] = 576,
     fit: Annotated[Fit, typer.Option(help="How the picture is brought to that size.")] = Fit.crop,
     frames: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many frames. Default: as the checkpoint was trained.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, max=10000, help="More steps take longer and look cleaner.")] = 25,
-    min_guidance: Annotated[float, typer.Option(help="How firmly the first frame follows the picture.")] = 1.0,
-    max_guidance: Annotated[float, typer.Option(help="How firmly the last frame follows the picture.")] = 3.0,
+    min_guidance: Annotated[
+        float, typer.Option(min=0, max=100, help="How firmly the first frame follows the picture.")
+    ] = 1.0,
+    max_guidance: Annotated[
+        float, typer.Option(min=0, max=100, help="How firmly the last frame follows the picture.")
+    ] = 3.0,
     guidance: Annotated[Guidance, typer.Option(help="How guidance goes from least to most.")] = Guidance.linear,
     fps: Annotated[int, typer.Option(min=1, max=120, help="Frames per second, told to the model and played at.")] = 7,
-    motion_bucket: Annotated[int, typer.Option(min=0, help="Higher moves more; 127 is usual.")] = 127,
+    motion_bucket: Annotated[int, typer.Option(min=0, max=1023, help="Higher moves more; 127 is usual.")] = 127,
     noise_aug: Annotated[
-        float, typer.Option(min=0.0, help="Noise added to the picture; more lets the video stray from it.")
+        float, typer.Option(min=0.0, max=10.0, help="Noise added to the picture; more lets the video stray from it.")
     ] = 0.02,
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed gives the same video.")] = 0,
     decode_chunk: Annotated[

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from ..nodes.host.standalone import io
 from ..svd.errors import InputError
+from ..svd.image import to_rgb
 from .files import free_names, prefix_problem
 from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
 
@@ -57,9 +58,15 @@ class HostNode(io.ComfyNode):
     workspace: Workspace
 
     @classmethod
-    def save(cls, prefix: str, suffix: str, images: Tensor, count: int = 1) -> list[Path]:
-        """Free names for `count` files made of `images` (`t h w c`)."""
+    def names(cls, prefix: str, suffix: str, images: Tensor, count: int = 1) -> list[Path]:
+        """Names for `count` files made of `images` (`t h w c`), free as yet."""
         return free_names(cls.workspace.output, prefix, suffix, count, images.shape[2], images.shape[1])
+
+    @classmethod
+    def save_pngs(cls, prefix: str, images: Tensor) -> io.NodeOutput:
+        """Writes every frame, `t h w c`, as a PNG with the workflow inside."""
+        names = cls.names(prefix, ".png", images, len(images))
+        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)])
 
 
 def host_nodes(workspace: Workspace) -> list[type[HostNode]]:
@@ -88,7 +95,7 @@ class LoadImage(HostNode):
                 return True
         except InputError as error:
             return str(error)
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except Exception:  # Pillow's readers raise many kinds on a damaged file
             return f'"{image}" is not a picture that can be read; try saving it again as PNG or JPEG.'
 
     @classmethod
@@ -98,19 +105,26 @@ class LoadImage(HostNode):
                 frames = [ImageOps.exif_transpose(frame) for frame in ImageSequence.Iterator(file)]
                 frames = frames[:1] if file.format == "MPO" else [f for f in frames if f.size == frames[0].size]
                 pixels = torch.stack([_pixels(frame) for frame in frames])
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # as above
             raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
-        clear = any("A" in frame.getbands() or "transparency" in frame.info for frame in frames)
-        mask = 1 - pixels[..., 3] if clear else torch.zeros(len(frames), 64, 64)  # 64 x 64: the editor's convention
+        mask = (
+            1 - pixels[..., 3] if any(map(_is_clear, frames)) else torch.zeros(len(frames), 64, 64)
+        )  # 64 x 64: the editor's convention
         return io.NodeOutput(pixels[..., :3], mask)
 
 
 def _pixels(frame: Image.Image) -> Tensor:
     """`h w 4` in 0..1."""
-    if frame.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
-        grey = torch.from_numpy(np.asarray(frame).astype(np.float32) / 65535).clamp(0, 1)
-        return torch.stack([grey, grey, grey, torch.ones_like(grey)], dim=-1)
+    if not _is_clear(frame):
+        frame = to_rgb(frame)  # which knows how deep its numbers are
     return torch.from_numpy(np.asarray(frame.convert("RGBA"), dtype=np.float32) / 255)
+
+
+def _is_clear(frame: Image.Image) -> bool:
+    """Whether some of it may be seen through."""
+    return "A" in frame.getbands() or "transparency" in frame.info
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,7 @@ class Saver(HostNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str) -> bool | str:
-        return prefix_problem(str(filename_prefix)) or True
+        return prefix_problem(str(filename_prefix), cls.workspace.output) or True
 
 
 class SaveVideo(Saver):
@@ -168,9 +182,8 @@ class SaveVideo(Saver):
 
     @classmethod
     def execute(cls, video: Film, filename_prefix: str, format: str, codec: str) -> io.NodeOutput:
-        (path,) = cls.save(filename_prefix, ".mp4", video.frames)
-        write_mp4(path, video.frames, video.fps, cls.workspace.metadata)
-        return _wrote([path])
+        (name,) = cls.names(filename_prefix, ".mp4", video.frames)
+        return _wrote([write_mp4(name, video.frames, video.fps, cls.workspace.metadata)])
 
 
 class SaveAnimatedWEBP(Saver):
@@ -198,10 +211,9 @@ class SaveAnimatedWEBP(Saver):
     def execute(
         cls, images: Tensor, filename_prefix: str, fps: float, lossless: bool, quality: int, method: str
     ) -> io.NodeOutput:
-        (path,) = cls.save(filename_prefix, ".webp", images)
+        (name,) = cls.names(filename_prefix, ".webp", images)
         settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
-        write_webp(path, images, fps, cls.workspace.metadata, **settings)
-        return _wrote([path])
+        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)])
 
 
 class SaveImage(Saver):
@@ -220,10 +232,7 @@ class SaveImage(Saver):
 
     @classmethod
     def execute(cls, images: Tensor, filename_prefix: str) -> io.NodeOutput:
-        paths = cls.save(filename_prefix, ".png", images, len(images))
-        for path, image in zip(paths, images, strict=True):
-            write_png(path, image, cls.workspace.metadata)
-        return _wrote(paths)
+        return cls.save_pngs(filename_prefix, images)
 
 
 class PreviewImage(HostNode):
@@ -242,10 +251,7 @@ class PreviewImage(HostNode):
 
     @classmethod
     def execute(cls, images: Tensor) -> io.NodeOutput:
-        paths = cls.save("preview/preview", ".png", images, len(images))
-        for path, image in zip(paths, images, strict=True):
-            write_png(path, image, cls.workspace.metadata)
-        return _wrote(paths)
+        return cls.save_pngs("preview/preview", images)
 
 
 def _wrote(paths: list[Path]) -> io.NodeOutput:

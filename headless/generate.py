@@ -1,5 +1,7 @@
 """A clip from a picture without any graph: the pack's functions called one after the other."""
 
+import math
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -7,15 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..nodes.host.standalone import Session, checkpoint_path, default_folders, precision
+from ..nodes.host.standalone import Session, advising, checkpoint_path, default_folders, precision
 from ..svd import conditioning, edm, guidance, image, noise, sampler
 from ..svd.checkpoint import Models, load, open_checkpoint
 from ..svd.errors import InputError
 from ..svd.vae import decode
 from .device import open_device
 from .execute import Watch
-from .files import prepare_folder, whole_folder
-from .media import write_mp4, write_png, write_webp
+from .files import is_frame, name_problem, prepare_folder, publish_into, unfinished_folder
+from .media import check_side, write_mp4, write_png, write_webp
 
 FILMS = (".mp4", ".webp")
 TOO_LARGE = "There is not enough memory: use --precision fp16, a lower --decode-chunk, a smaller size or fewer frames."
@@ -51,7 +53,8 @@ class Request:
 def generate(request: Request, watch: Watch) -> Path:
     """Makes the clip and writes it.
 
-    Returns: the file or folder that was written.
+    Returns: the file or folder that was written. It is a new one beside (or in) the one asked for, if that was made
+        by someone else in the meantime.
     Raises:
         InputError: something given cannot be used; nothing was written.
         NonFiniteError: NaN or infinity came out of a network; nothing was written.
@@ -59,23 +62,21 @@ def generate(request: Request, watch: Watch) -> Path:
     """
     _check(request)
     device = open_device(request.device)
-    picture = image.to_tensor(image.read_picture(request.picture))
-    fitted = image.fit_image(picture, request.width, request.height, request.fit).to(device)
-    with Session((*request.checkpoint_folders, *default_folders()), device).active(), torch.inference_mode():
+    session = Session((*request.checkpoint_folders, *default_folders()), device)
+    with session.active(), advising(TOO_LARGE), torch.inference_mode():
+        picture = image.to_tensor(image.read_picture(request.picture))
+        fitted = image.fit_image(picture, request.width, request.height, request.fit).to(device)
         path = checkpoint_path(request.checkpoint)
         open_checkpoint(path).require_svd()
-        prepare_folder(request.output.absolute().parent)
+        prepare_folder(request.output if request.output.is_dir() else request.output.absolute().parent)
         watch.started("Load the checkpoint", 1, 5)
         models = load(path, dtype=precision(request.precision), device=device)
         watch.finished()
-        try:
-            frames = _make(request, models, fitted, watch)
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(TOO_LARGE) from error
-    watch.started("Save", 5, 5)
-    _write(request, frames)
-    watch.finished()
-    return request.output
+        frames = _make(request, models, fitted, watch)
+        watch.started("Save", 5, 5)
+        written = _write(request, frames)
+        watch.finished()
+    return written
 
 
 def _make(request: Request, models: Models, picture: Tensor, watch: Watch) -> Tensor:
@@ -107,34 +108,40 @@ def _make(request: Request, models: Models, picture: Tensor, watch: Watch) -> Te
 
 def _check(request: Request) -> None:
     """What can be refused before anything is read."""
+    for name in ("min_guidance", "max_guidance", "noise_aug"):
+        if not math.isfinite(value := getattr(request, name)):
+            raise InputError(f"--{name.replace('_', '-')} is {value}; give it a number.")
     conditioning.check_size(request.width, request.height)
     if request.guidance != "constant" and request.min_guidance > request.max_guidance:
         raise InputError(
             f"The least guidance {request.min_guidance:g} is above the most, {request.max_guidance:g}; swap them."
         )
-    output = request.output
+    _check_output(request.output, request.overwrite)
+    check_side(request.output.suffix, request.width, request.height)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if sentence := name_problem(Path(output.name)):
+        raise InputError(sentence)
     if output.suffix.lower() not in (*FILMS, ""):
         raise InputError(f"{output} is not .mp4, .webp or a folder; choose one of these.")
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
         return
-    if output.is_dir() != (not output.suffix) or (output.is_dir() and any(map(_foreign, output.iterdir()))):
+    if output.is_dir() != (not output.suffix) or (output.is_dir() and not all(map(is_frame, output.iterdir()))):
         raise InputError(f"{output} is there and holds something else; choose another name.")
-    if not request.overwrite:
+    if not overwrite:
         raise InputError(f"{output} exists already; choose another name, or replace it with --overwrite.")
 
 
-def _foreign(path: Path) -> bool:
-    """Whether this is none of the frames that we write, so that its folder is not ours to replace."""
-    return not (path.is_file() and path.match("frame_*.png"))
-
-
-def _write(request: Request, frames: Tensor) -> None:
-    match request.output.suffix.lower():
+def _write(request: Request, frames: Tensor) -> Path:
+    output, overwrite = request.output, request.overwrite
+    match output.suffix.lower():
         case ".mp4":
-            write_mp4(request.output, frames, Fraction(request.fps), {})
+            return write_mp4(output, frames, Fraction(request.fps), {}, overwrite)
         case ".webp":
-            write_webp(request.output, frames, request.fps, {}, lossless=False, quality=90)
+            return write_webp(output, frames, request.fps, {}, lossless=False, quality=90, overwrite=overwrite)
         case _:
-            with whole_folder(request.output) as folder:
+            with unfinished_folder(output) as folder:
                 for number, frame in enumerate(frames, 1):
                     write_png(folder / f"frame_{number:05}.png", frame, {})
+                return publish_into(output, folder, overwrite)

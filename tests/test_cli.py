@@ -1,7 +1,9 @@
 """The command line: what it prints, how it ends, and that it leaves nothing half-made."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
+from svd_nodes.svd.errors import InputError
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
 
 SMALL = ["--width", "32", "--height", "24", "--steps", "2", "--device", "cpu"]
@@ -108,6 +111,67 @@ def test_generate_does_not_overwrite_unasked(folder, tiny):
     assert Path("frames/diary.txt").exists()
 
 
+def meanwhile(monkeypatch, act):
+    """Does something while the frames are made."""
+    from svd_nodes.headless import generate as maker
+
+    def decode(*words, **settings):
+        act()
+        return real(*words, **settings)
+
+    real = maker.decode
+    monkeypatch.setattr(maker, "decode", decode)
+
+
+def test_what_appears_during_the_run_is_kept(folder, tiny, monkeypatch):
+    def act():
+        Path("film.mp4").write_text("mine")
+        Path("frames").mkdir(exist_ok=True)
+        Path("frames/diary.txt").write_text("mine")
+
+    meanwhile(monkeypatch, act)
+    words = ["--checkpoint", tiny, "--frames", 2, *SMALL]
+    assert call("generate", "a.png", "-o", "film.mp4", *words)[:2] == (0, "film_00001_.mp4\n")
+    shutil.rmtree("frames")
+    assert call("generate", "a.png", "-o", "frames", *words)[:2] == (0, "frames/frames\n")
+    assert Path("film.mp4").read_text() == Path("frames/diary.txt").read_text() == "mine"
+    assert Path("film_00001_.mp4").stat().st_size > 500
+    assert sorted(os.listdir("frames")) == ["diary.txt", "frames"]
+    assert sorted(os.listdir("frames/frames")) == ["frame_00001.png", "frame_00002.png"]
+
+
+def test_replacing_takes_away_older_frames_and_nothing_else(folder, tiny, monkeypatch):
+    words = ["--checkpoint", tiny, *SMALL, "-o", "frames"]
+    assert call("generate", "a.png", "--frames", 3, *words)[0] == 0
+    old = Path("frames/frame_00001.png").read_bytes()
+    meanwhile(monkeypatch, lambda: Path("frames/diary.txt").write_text("mine"))
+    assert call("generate", "a.png", "--frames", 2, "--seed", 1, "--overwrite", *words)[:2] == (0, "frames\n")
+    assert sorted(os.listdir("frames")) == ["diary.txt", "frame_00001.png", "frame_00002.png"]
+    assert Path("frames/frame_00001.png").read_bytes() != old
+
+
+def test_frames_into_this_folder_and_through_a_link(folder, tiny, monkeypatch):
+    words = ["--checkpoint", tiny, "--frames", 1, *SMALL]
+    Path("here").mkdir()
+    Path("there").mkdir()
+    Path("link").symlink_to("there")
+    assert call("generate", "a.png", "-o", "link", *words)[:2] == (0, "link\n")
+    monkeypatch.chdir("here")
+    assert call("generate", "../a.png", "-o", ".", *words)[:2] == (0, ".\n")
+    assert os.listdir(".") == os.listdir("../there") == ["frame_00001.png"]
+    assert Path("../link").is_symlink()
+    before = Path("frame_00001.png").read_bytes()
+    assert call("generate", "../a.png", "-o", ".", "--overwrite", "--seed", 1, *words)[0] == 0
+    assert Path("frame_00001.png").read_bytes() != before
+    assert os.listdir(".") == ["frame_00001.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_frames_is_known_before_the_work(folder, tiny):
+    Path("locked").mkdir(0o500)
+    assert "Nothing can be written to" in refused("generate", "a.png", "-o", "locked", "--checkpoint", tiny, *SMALL)
+
+
 BAD_REQUESTS = {
     "picture missing": (["no.png"], "There is no picture at no.png"),
     "picture empty": (["empty.png"], "empty.png cannot be read as a picture"),
@@ -122,6 +186,14 @@ BAD_REQUESTS = {
     "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3"),
     "unknown fit": (["a.png", "--fit", "squeeze"], "--fit"),
     "unknown device": (["a.png", "--device", "gpu"], 'no device "gpu"'),
+    "a device without memory": (["a.png", "--device", "meta"], "use cpu, or cuda, mps, xpu"),
+    "too wide": (["a.png", "--width", 8200], "--width"),
+    "too high": (["a.png", "--height", 8200], "--height"),
+    "guidance that is no number": (["a.png", "--min-guidance", "nan"], "--min-guidance"),
+    "endless guidance": (["a.png", "--max-guidance", "inf"], "--max-guidance"),
+    "noise that is no number": (["a.png", "--noise-aug", "nan"], "--noise-aug"),
+    "a very long name": (["a.png", "-o", "x" * 250 + ".mp4"], "is longer than 200 bytes"),
+    "a link to nowhere": (["a.png", "-o", "broken"], "broken is there and holds something else"),
     "unknown option": (["a.png", "--colour"], "--colour"),
     "checkpoint missing": (["a.png", "--checkpoint", "no.safetensors"], "no.safetensors"),
     "checkpoint is a pickle": (["a.png", "--checkpoint", "old.ckpt"], "old.ckpt"),
@@ -138,6 +210,7 @@ def test_bad_requests(fault, folder, tiny):
     Path("empty.safetensors").touch()
     Path("old.ckpt").write_bytes(b"PK\x03\x04" + bytes(60))
     Path("half.png").write_bytes(Path("a.png").read_bytes()[:700])
+    Path("broken").symlink_to("nowhere")
     Path("films.mp4").mkdir()
     Path("films.mp4/film").touch()
     before = sorted(map(str, Path().rglob("*")))
@@ -145,6 +218,14 @@ def test_bad_requests(fault, folder, tiny):
     words = [image, *(() if "-o" in changes else ("-o", "out/film.mp4")), "--checkpoint", tiny, *SMALL, *changes]
     assert expected in refused("generate", *words)
     assert sorted(map(str, Path().rglob("*"))) == before
+
+
+@pytest.mark.parametrize("name", ["min_guidance", "max_guidance", "noise_aug"])
+def test_no_number_is_refused_without_the_command_line_too(name, folder):
+    from svd_nodes.headless.generate import Request, generate
+
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is nan; give it a number."):
+        generate(Request(Path("a.png"), Path("film.mp4"), **{name: float("nan")}), None)
 
 
 def test_seed_and_sizes_at_their_ends(folder, tiny):
@@ -214,18 +295,25 @@ def test_run_knows_the_packs_own_workflows_by_name(folder, tiny):
     settings = ["LoadImage.image=a.png", f"1.checkpoint={tiny}", "3.width=32", "3.height=24", "8.frames=1", "8.steps=1"]
     words = [word for setting in settings for word in ("--set", setting)]
     code, out, err = call("run", "quickstart", "--device", "cpu", *words)
-    assert (code, out.strip()) == (0, "output/video/svd_quickstart_00001_.mp4"), err
+    assert code == 0, err
+    assert out.startswith("output/")
+    assert out.endswith("svd_quickstart_00001_.mp4\n")
 
 
 def test_a_checkpoints_folder_that_is_not_there(folder):
     assert "--checkpoints" in refused("run", "quickstart", "--checkpoints", "nowhere")
 
 
-def test_too_little_memory_fails_with_advice(folder, tiny, monkeypatch):
-    def full(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("svd_nodes.headless.generate.decode", full)
+
+@pytest.mark.parametrize("step", ["decode", "load", "image.fit_image"])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), CPU_FULL])
+def test_too_little_memory_fails_with_advice(step, error, folder, tiny, monkeypatch):
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr(f"svd_nodes.headless.generate.{step}", full)
     code, out, err = call("generate", "a.png", "-o", "film.mp4", "--checkpoint", tiny, *SMALL)
     assert (code, out) == (1, "")
     assert "--decode-chunk" in err
@@ -336,6 +424,16 @@ def test_convert_to_half(folder, tiny):
         refused("convert", *words)
     assert "--layout" in refused("convert", tiny, "d.safetensors")
     assert sorted(os.listdir()) == ["a.png", "half.safetensors"]
+
+
+def test_a_full_disk_is_no_bad_input(folder, tiny, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("svd_nodes.headless.checkpoints.save", full)
+    code, out, err = call("convert", tiny, "half.safetensors", "--layout", "single")
+    assert (code, out) == (1, "")
+    assert "the disk is full" in err
 
 
 # ---- the program

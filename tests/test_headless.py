@@ -1,9 +1,11 @@
 """Workflows without an editor: what is checked before a run, how a run goes, and what the host's stand-ins do."""
 
+import contextlib
 import copy
 import json
 import math
 import os
+import struct
 import subprocess
 import sys
 import weakref
@@ -26,6 +28,7 @@ from svd_nodes.headless.graph import order, parse, read_document
 from svd_nodes.headless.run import Job, WorkflowError, run
 from svd_nodes.nodes.host import standalone
 from svd_nodes.svd.errors import InputError, NonFiniteError
+from svd_nodes.svd.image import read_picture, to_tensor
 
 
 class Silent:
@@ -52,9 +55,12 @@ def sound(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def with_sigmas(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sigmas")
-    return tiny_workflow("image_to_video", checkpoint(folder), picture(folder / "picture.png"))
+def with_sigmas(sound):
+    prompt = copy.deepcopy(sound)
+    widgets = {"schedule": "karras", "steps": 2, "sigma_max": 700.0, "sigma_min": 0.002, "rho": 7.0}
+    prompt["7"] = {"class_type": "StableVideoSigmas", "inputs": widgets}
+    prompt["8"]["inputs"]["sigmas"] = ["7", 0]
+    return prompt
 
 
 def run_prompt(prompt, folder, watch=None, **changes):
@@ -119,6 +125,14 @@ FAULTS = {  # what is done to a sound workflow, and what the sentence must say
     "checkpoint missing": (lambda p: change(p, "1", checkpoint="nowhere.safetensors"), "nowhere.safetensors"),
     "out of the output folder": (lambda p: change(p, "11", filename_prefix="../../clip"), "leads out of the"),
     "absolute name": (lambda p: change(p, "11", filename_prefix="/etc/clip"), "leads out of the output folder"),
+    "no choice at all": (lambda p: change(p, "8", guidance=None), "guidance is None, which is not a text"),
+    "no checkpoint at all": (lambda p: change(p, "1", checkpoint=None), "checkpoint is None, which is not a text"),
+    "checkpoint by number": (lambda p: change(p, "1", checkpoint=5), "checkpoint is 5, which is not a text"),
+    "checkpoint is true": (lambda p: change(p, "1", checkpoint=True), "checkpoint is True, which is not a text"),
+    "checkpoint of nothing": (lambda p: change(p, "1", checkpoint={}), "checkpoint is {}, which is not a text"),
+    "no precision at all": (lambda p: change(p, "1", precision=None), "precision is None, which is not a text"),
+    "half a character": (lambda p: change(p, "11", filename_prefix="a\ud800"), "holds half a character"),
+    "a very long name": (lambda p: change(p, "11", filename_prefix="é" * 101), "is longer than 200 bytes"),
     "no name": (lambda p: change(p, "11", filename_prefix="video/"), "names no file"),
 }  # fmt: skip
 
@@ -137,6 +151,27 @@ def test_sigmas_upside_down(with_sigmas, tmp_path):
     (sentence,) = problems_of(change(with_sigmas, "7", sigma_min=800.0), tmp_path)
     assert sentence.startswith('Node 7 "SVD Sigmas"')
     assert "sigma" in sentence
+
+
+def test_sigmas_that_do_not_fall(with_sigmas, tmp_path):
+    for changes in ({"rho": 0.1, "steps": 25}, {"sigma_min": 5.0, "sigma_max": 5.0}):
+        (sentence,) = problems_of(change(with_sigmas, "7", **changes), tmp_path)
+        assert sentence.startswith('Node 7 "SVD Sigmas"')
+        assert "do not all differ" in sentence
+
+
+def test_no_schedule_at_all(with_sigmas, tmp_path):
+    (sentence,) = problems_of(change(with_sigmas, "7", schedule=None), tmp_path)
+    assert "schedule is None, which is not a text" in sentence
+
+
+def test_a_name_below_a_file(sound, tmp_path):
+    (tmp_path / "afile").touch()
+    (sentence,) = problems_of(change(sound, "11", filename_prefix="afile/clip"), tmp_path)
+    assert "needs a folder where none can be written" in sentence
+    (tmp_path / "door").symlink_to("/")
+    (sentence,) = problems_of(change(sound, "11", filename_prefix="door/clip"), tmp_path)
+    assert "through a link" in sentence
 
 
 def test_a_circle_is_named(sound, tmp_path):
@@ -194,6 +229,11 @@ def test_files_that_are_no_workflow(text, expected, tmp_path):
     assert not (tmp_path / "output").exists()
 
 
+def test_a_workflow_with_a_byte_order_mark(sound, tmp_path):
+    (tmp_path / "w.json").write_text(json.dumps(sound), encoding="utf-8-sig")
+    assert read_document(tmp_path / "w.json") == sound
+
+
 def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "film.json").write_bytes(b"\xff\xd8\xff")
     for path, expected in (
@@ -232,6 +272,17 @@ def test_reroutes_and_switched_off_nodes():
     document["nodes"][2]["mode"] = 4
     with pytest.raises(InputError, match="Export"):
         to_api(document, infos)
+
+
+def test_reroutes_in_a_circle():
+    def reroute(id, link):
+        return {"id": id, "type": "Reroute", "inputs": [{"name": "", "link": link}]}
+
+    save = {"id": 3, "type": "PreviewImage", "inputs": [{"name": "images", "link": 1}]}
+    links = [[1, 1, 0, 3, 0, "IMAGE"], [2, 2, 0, 1, 0, "IMAGE"], [3, 1, 0, 2, 0, "IMAGE"]]
+    document = {"nodes": [reroute(1, 2), reroute(2, 3), save], "links": links}
+    with pytest.raises(InputError, match="Reroute 1 feeds itself"):
+        to_api(document, Catalogue.of(Workspace(files.Path())).infos)
 
 
 # ---- a run
@@ -374,10 +425,19 @@ def test_a_kind_that_two_nodes_have_is_no_name(sound, tmp_path):
 
 
 def test_an_unknown_device(sound, tmp_path):
-    for device in ("gpu", "cuda:99"):
+    for device in ("gpu", "cuda:99", "meta", "cpu:x"):
         (tmp_path / "workflow.json").write_text(json.dumps(sound))
         with pytest.raises(InputError, match="There is no device"):
             run(Job(tmp_path / "workflow.json", device=device), Silent())
+
+
+def test_out_of_main_memory_outside_of_a_network(sound, tmp_path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("svd_nodes.nodes.image.fit_image", full)
+    with pytest.raises(MemoryError, match=r'^Node 3 "Fit Image for SVD": There is not enough memory'):
+        run_prompt(sound, tmp_path)
 
 
 # ---- the host's stand-ins
@@ -424,7 +484,15 @@ def test_pictures_turned_by_the_camera(tmp_path):
 def test_sixteen_bits(tmp_path):
     Image.fromarray(np.array([[0, 65535], [32768, 256]], dtype=np.uint16)).save(tmp_path / "a.png")
     image, _ = load(tmp_path, "a.png")
-    assert torch.allclose(image[0, ..., 0], torch.tensor([[0, 1], [32768 / 65535, 256 / 65535]]))
+    assert torch.allclose(image[0, ..., 0], torch.tensor([[0, 1], [128 / 255, 1 / 255]]))
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_deep_grey_is_as_bright_as_the_pipeline_sees_it(white, tmp_path):
+    Image.fromarray(np.array([[0, 0.25], [0.5, 1]], dtype=np.float32) * white).save(tmp_path / "a.tif")
+    image, _ = load(tmp_path, "a.tif")
+    assert torch.equal(image.movedim(-1, 1), to_tensor(read_picture(tmp_path / "a.tif")))
+    assert torch.allclose(image[0, ..., 2], torch.tensor([[0, 0.25], [0.5, 1]]), atol=1 / 255)
 
 
 def test_one_pixel_and_animations(tmp_path):
@@ -433,6 +501,36 @@ def test_one_pixel_and_animations(tmp_path):
     frames = [Image.new("RGB", (8, 6), color) for color in ("red", "green", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert load(tmp_path, "a.gif")[0].shape == (3, 6, 8, 3)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "jpg", "png", "webp"])
+def test_damaged_pictures_get_a_sentence_whatever_pillow_raises(suffix, tmp_path):
+    """Each byte of the header in turn is wrong, and every length is tried that a broken download may have."""
+    path = picture(tmp_path / f"a.{suffix}", 8, 6, mode="RGB")
+    whole = path.read_bytes()
+    cuts = [whole[:end] for end in range(0, len(whole), 7)]
+    flips = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(min(len(whole), 200))]
+    node = host(tmp_path, "LoadImage", inputs=(tmp_path,))
+    for content in cuts + flips:
+        path.write_bytes(content)
+        if node.validate_inputs(path.name) is True:
+            with contextlib.suppress(InputError):
+                node.execute(path.name)
+
+
+@pytest.mark.parametrize("error", [IndexError, TypeError, struct.error])
+def test_whatever_a_reader_raises_the_picture_is_damaged(error, tmp_path, monkeypatch):
+    def fail(*_):
+        raise error("deep inside")
+
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    with pytest.raises(InputError, match=r'"a\.png" is damaged or no picture'):
+        load(tmp_path, "a.png")
+    monkeypatch.setattr("PIL.Image.open", fail)
+    assert "is not a picture that can be read" in host(tmp_path, "LoadImage", inputs=(tmp_path,)).validate_inputs(
+        "a.png"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"not a picture at all", b"GIF89a\0\0\0\0\0\0\0"])
@@ -544,12 +642,58 @@ def test_output_folders_that_cannot_be(sound, tmp_path):
 
 def test_files_are_whole_or_not_there(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.whole_file(tmp_path / "a.txt") as part:
+    with pytest.raises(ZeroDivisionError), files.unfinished_file(tmp_path / "a.txt") as part:
         part.write_text(str(1 / 0) if part.write_text("half") else "")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
-    with files.whole_file(tmp_path / "a.txt") as part:
+    with files.unfinished_file(tmp_path / "a.txt") as part:
         part.write_text("new")
+        assert files.publish(part, tmp_path / "a.txt", overwrite=True) == tmp_path / "a.txt"
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "new")]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_that_is_taken_is_never_taken_away(links, tmp_path, monkeypatch):
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(PermissionError(1, "no links here")))
+    for name, expected in (
+        ("a.txt", "a.txt"),
+        ("a.txt", "a_00001_.txt"),
+        ("a.txt", "a_00002_.txt"),
+        ("b_00009_.txt", "b_00009_.txt"),
+        ("b_00009_.txt", "b_00010_.txt"),
+    ):
+        with files.unfinished_file(tmp_path / name) as part:
+            part.write_text(expected)
+            assert files.publish(part, tmp_path / name) == tmp_path / expected
+    assert all(path.read_text() == path.name for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_two_runs_at_once_keep_both_films(tmp_path):
+    """The second run chose its name before the first had written under it."""
+    node = host(tmp_path, "SaveVideo")
+    film = host(tmp_path, "CreateVideo").execute(torch.rand(2, 16, 16, 3), 7.0).args[0]
+    (name,) = node.names("clip", ".mp4", film.frames)
+    other = media.write_mp4(name, film.frames, film.fps, {})
+    mine = media.write_mp4(name, film.frames, film.fps, {})
+    assert (other.name, mine.name) == ("clip_00001_.mp4", "clip_00002_.mp4")
+    assert mine.stat().st_size == other.stat().st_size > 500
+
+
+def test_sizes_that_a_format_cannot_hold(tmp_path):
+    frames = torch.zeros(1, 2, 16386, 3)
+    with pytest.raises(InputError, match=r"A \.mp4 film can be 16384 pixels wide"):
+        media.write_mp4(tmp_path / "a.mp4", frames, Fraction(7), {})
+    with pytest.raises(InputError, match=r"A \.webp film can be 16383 pixels wide"):
+        media.write_webp(tmp_path / "a.webp", frames, 7, {}, lossless=False, quality=90)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_encoder_refuses_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(media.LARGEST, ".mp4", 99999)
+    with pytest.raises(InputError, match="The encoder refuses 16386 x 2"):
+        media.write_mp4(tmp_path / "a.mp4", torch.zeros(1, 2, 16386, 3), Fraction(7), {})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on file sizes are POSIX")
