@@ -176,7 +176,7 @@ BAD_REQUESTS = {
     "picture missing": (["no.png"], "There is no picture at no.png"),
     "picture empty": (["empty.png"], "empty.png cannot be read as a picture"),
     "picture damaged": (["half.png"], "half.png cannot be read as a picture"),
-    "picture is a folder": (["."], "There is no picture"),
+    "picture is a folder": (["."], "is a folder: give a picture in it"),
     "width": (["a.png", "--width", 1001], "1001"),
     "width of nothing": (["a.png", "--width", 0], "--width"),
     "no frames": (["a.png", "--frames", 0], "--frames"),
