@@ -34,7 +34,7 @@ def api_form(name):
 
 
 def test_every_workflow_has_both_forms_and_a_thumbnail():
-    assert NAMES == ["image_to_video", "quickstart"]
+    assert NAMES == ["image_to_video", "image_to_video_10_steps", "quickstart"]
     assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
     for name in NAMES:
         with Image.open(WORKFLOWS / f"{name}.jpg") as thumbnail:
@@ -79,6 +79,14 @@ def _inside(node, bounding):
 def test_every_node_is_in_a_workflow():
     used = {node["class_type"] for name in NAMES for node in api_form(name).values()}
     assert {node.GET_SCHEMA().node_id for node in NODES} <= used
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_widget_is_without_effect_unsaid(name):
+    """The sampler passes over its own steps while sigmas are connected: where they are, the note says so."""
+    connected = "sigmas" in api_form(name)["8"]["inputs"]
+    (note,) = [node["widgets_values"][0] for node in editor_form(name)["nodes"] if node["type"] == "MarkdownNote"]
+    assert connected == (name == "image_to_video_10_steps") == ("sampler's own `steps` is not used" in note)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -78,6 +78,19 @@ def test_the_editor_exports_the_api_twin(path, opened):
     assert opened["files"][str(path)] == twin(path)
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_opens_readable_whole_and_with_every_wire_in_view(path, opened):
+    assert json.loads(path.read_text())["extra"]["ds"]["scale"] >= 0.8
+    assert opened["outside"][str(path)] == []
+    assert opened["behind"][str(path)] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_editor_says_where_a_missing_model_comes_from(path, opened):
+    missing = "checkpoints / svd_xt.safetensors" in opened["dialogs"][str(path)]
+    assert missing == (twin(path)["1"]["inputs"]["checkpoint"] == "svd_xt.safetensors")
+
+
 def test_the_page_throws_nothing(opened):
     assert opened["errors"] == []
 
