@@ -11,6 +11,7 @@ from svd_nodes.svd.unet import UNet
 from svd_nodes.svd.vae import VAE
 
 CROSS, PLAIN = "CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"
+CROSS_UP, PLAIN_UP = "CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"
 
 
 def unet_config(
@@ -39,6 +40,7 @@ UNET_CONFIGS = {
     "four levels": unet_config((32, 64, 96, 96)),
     "three levels, attention everywhere": unet_config((32, 64, 64), (True, True, True)),
     "attention at the coarsest level only": unet_config((32, 32), (False, True)),
+    "other levels on the way up": unet_config((32, 64), (True, False), up_block_types=[CROSS_UP, PLAIN_UP]),
     "two transformer layers": unet_config(transformer_layers_per_block=2),
     "different layers, heads, contexts per level": unet_config(
         (32, 64, 64), layers_per_block=(1, 2, 1), num_attention_heads=(1, 2, 4), transformer_layers_per_block=(1, 2, 1)
