@@ -26,6 +26,15 @@ def require(verdict_of: Callable[..., Verdict], **values: Any) -> None:
         raise InputError(verdict)
 
 
+def require_choice(name: str, value: str | None, options: Sequence[str]) -> None:
+    """The same for a choice that `validate_inputs` does not name, so that the run is the first to check it.
+
+    The editor repeats a sentence once for each input named there, as if each were wrong; so no more are than must be.
+    """
+    if (problem := choice(name, value, options)) or value is None:
+        raise InputError(problem or f"{name} has no value: set it.")
+
+
 def refusal(function: Callable[..., Any], *values: Any) -> str | None:
     """The sentence with which a function refuses these values.
 

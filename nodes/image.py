@@ -53,19 +53,17 @@ class FitImage(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls, width: int | None = None, height: int | None = None, fit: str | None = None
-    ) -> check.Verdict:
+    def validate_inputs(cls, width: int | None = None, height: int | None = None) -> check.Verdict:
         from ..svd.conditioning import check_size
 
         return check.first_problem(
             check.between("width", width, 8, 8192),
             check.between("height", height, 8, 8192),
             check.refusal(check_size, width, height),
-            check.choice("fit", fit, FITS),
         )
 
     @classmethod
     def execute(cls, image: Tensor, width: int, height: int, fit: str) -> io.NodeOutput:
-        check.require(cls.validate_inputs, width=width, height=height, fit=fit)
+        check.require(cls.validate_inputs, width=width, height=height)
+        check.require_choice("fit", fit, FITS)
         return io.NodeOutput(wires.to_image(fit_image(wires.from_image(image), width, height, fit)))

@@ -27,9 +27,9 @@ class LoadCheckpoint(io.ComfyNode):
                     "precision",
                     options=PRECISIONS,
                     default="auto",
-                    tooltip="The number format the networks run in. auto: the best for your card, fp32 on a CPU. fp16 "
-                    "is what SVD was published in; bf16 cures black or broken frames; fp32 is the most exact and needs "
-                    "twice the memory. The picture is always encoded in fp32.",
+                    tooltip="The number format the networks run in. auto: fp16 on most cards, fp32 on a CPU. bf16 "
+                    "cures black or broken frames; fp32 is the most exact and needs twice the memory. The picture is "
+                    "always encoded in fp32.",
                 ),
             ],
             outputs=[
@@ -40,11 +40,9 @@ class LoadCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, checkpoint: str | None = None, precision: str | None = None) -> check.Verdict:
+    def validate_inputs(cls, checkpoint: str | None = None) -> check.Verdict:
         return check.first_problem(
-            check.text("checkpoint", checkpoint),
-            check.refusal(host.checkpoint_path, checkpoint),
-            check.choice("precision", precision, PRECISIONS),
+            check.text("checkpoint", checkpoint), check.refusal(host.checkpoint_path, checkpoint)
         )
 
     @classmethod
@@ -60,7 +58,8 @@ class LoadCheckpoint(io.ComfyNode):
     def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
         from ..svd.checkpoint import load, open_checkpoint
 
-        check.require(cls.validate_inputs, checkpoint=checkpoint, precision=precision)
+        check.require(cls.validate_inputs, checkpoint=checkpoint)
+        check.require_choice("precision", precision, PRECISIONS)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
         models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)

@@ -121,6 +121,19 @@ def test_a_path_works_in_place_of_a_name(tmp_path):
         assert standalone.checkpoint_path(str(file)) == file
 
 
+def test_a_path_comes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "svd.safetensors").touch()
+    with session(tmp_path / "one", tmp_path / "one").active():
+        assert standalone.checkpoint_path("svd.safetensors") == tmp_path / "one" / "svd.safetensors"
+        (tmp_path / "svd.safetensors").touch()
+        assert standalone.checkpoint_path("svd.safetensors") == Path("svd.safetensors")
+        with pytest.raises(InputError) as refused:
+            standalone.checkpoint_path("no.safetensors")
+    assert str(refused.value).endswith(f"put it in one of these folders: {tmp_path / 'one'}.")
+
+
 def test_a_fresh_install_says_what_to_do(tmp_path):
     with session(tmp_path).active():
         assert standalone.checkpoint_names() == [folders.NO_CHECKPOINT]

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,12 +221,10 @@ def test_half_precision_keeps_the_encoder_and_the_state_in_fp32(checkpoint, prec
 
 SCHEDULE = {"schedule": "karras", "steps": 25, "sigma_max": 700.0, "sigma_min": 0.002, "rho": 7.0}
 BAD_WIDGETS = [
-    ("LoadCheckpoint", {"checkpoint": "missing.safetensors", "precision": "auto"}, "no checkpoint called"),
-    ("LoadCheckpoint", {"checkpoint": 5, "precision": "auto"}, "checkpoint is 5: it must be a text"),
-    ("LoadCheckpoint", {"checkpoint": "svd_tiny.safetensors", "precision": "fp8"}, "precision is 'fp8': choose one of"),
-    ("FitImage", {"width": 500, "height": 24, "fit": "crop"}, "500 x 24 does not divide by 8: use 496 x 24"),
-    ("FitImage", {"width": 0, "height": 24, "fit": "crop"}, "width is 0: it must be between 8 and 8192"),
-    ("FitImage", {"width": 32, "height": 24, "fit": "zoom"}, "fit is 'zoom': choose one of crop, pad, stretch"),
+    ("LoadCheckpoint", {"checkpoint": "missing.safetensors"}, "no checkpoint called"),
+    ("LoadCheckpoint", {"checkpoint": 5}, "checkpoint is 5: it must be a text"),
+    ("FitImage", {"width": 500, "height": 24}, "500 x 24 does not divide by 8: use 496 x 24"),
+    ("FitImage", {"width": 0, "height": 24}, "width is 0: it must be between 8 and 8192"),
     ("EncodeLatent", {"noise_aug_strength": -1.0}, "noise_aug_strength is -1: it must be between"),
     ("EncodeLatent", {"noise_aug_strength": float("nan")}, "noise_aug_strength is nan"),
     ("Sigmas", {"schedule": "karras", "sigma_max": 1.0, "sigma_min": 2.0}, r"sigma_min 2.0 is above sigma_max 1.0"),
@@ -261,8 +260,8 @@ def test_the_same_values_over_a_link_are_refused_in_the_run(node, widgets, sente
     assert standalone.problem(BY_ID[node], dict.fromkeys(widgets)) is None
     model, _, vae = loaded
     rest = {
-        "LoadCheckpoint": {},
-        "FitImage": {"image": pictures()},
+        "LoadCheckpoint": {"precision": "auto"},
+        "FitImage": {"image": pictures(), "fit": "crop"},
         "EncodeLatent": {"vae": vae, "image": pictures(), "seed": 0},
         "Sigmas": {"steps": 2, "rho": 7.0},
         "Sample": {"model": model, "conditioning": None, "frames": 2, "steps": 2, "seed": 0},
@@ -271,6 +270,21 @@ def test_the_same_values_over_a_link_are_refused_in_the_run(node, widgets, sente
     with pytest.raises(InputError) as refused:
         run(node, **(rest | widgets))
     assert sentence in str(refused.value)
+
+
+CHOICES = [  # not named before the run, where the editor repeats a sentence for each input named
+    ("LoadCheckpoint", {"checkpoint": "svd_tiny.safetensors"}, "precision", "fp8", "choose one of auto, fp16, bf16"),
+    ("FitImage", {"width": 32, "height": 24, "image": None}, "fit", "zoom", "choose one of crop, pad, stretch"),
+]
+
+
+@pytest.mark.parametrize(("node", "rest", "name", "value", "sentence"), CHOICES)
+def test_choices_are_checked_in_the_run(node, rest, name, value, sentence):
+    assert name not in signature(BY_ID[node].validate_inputs).parameters
+    with pytest.raises(InputError, match=f"{name} is '{value}': {sentence}"):
+        run(node, **rest, **{name: value})
+    with pytest.raises(InputError, match=f"{name} has no value: set it."):
+        run(node, **rest, **{name: None})
 
 
 @pytest.mark.parametrize("missing", SCHEDULE)

@@ -18,7 +18,7 @@ from comfy_api.v0_0_2 import io as io
 from torch import Tensor, nn
 
 from ...svd.errors import InputError
-from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
+from .folders import MODEL_PAGE, NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 UNET_PARAMETERS = 1_524_623_082
@@ -45,10 +45,12 @@ def checkpoint_path(name: str) -> Path:
                 return path
     if name == NO_CHECKPOINT:
         raise InputError(
-            "There is no checkpoint yet: put svd_xt.safetensors in models/checkpoints, press R and choose it here."
+            f"There is no checkpoint yet: get svd_xt.safetensors from {MODEL_PAGE}, put it in models/checkpoints, "
+            "press R and choose it here."
         )
+    get = f"get it from {MODEL_PAGE}, " if name == "svd_xt.safetensors" else ""
     raise InputError(
-        f"There is no checkpoint called {name!r}: put it in models/checkpoints, press R and choose it here."
+        f"There is no checkpoint called {name!r}: {get}put it in models/checkpoints, press R and choose it here."
     )
 
 
@@ -66,11 +68,20 @@ def precision(choice: str) -> torch.dtype:
 
 
 class _Held(nn.Module):
-    """Keeps the attributes that the memory manager writes (`device`, ...) off the network itself."""
+    """Keeps the attributes that the memory manager writes (`device`, ...) off the network itself.
+
+    It has a subclass for each network, since the manager's log calls a network by its class.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "_Held":
+        name = type(network).__name__.removesuffix("VisionModelWithProjection")  # transformers' CLIP
+        held: type[_Held] = type(f"SVD_{name}", (cls,), {})
+        return held(network)
 
 
 class Network(Generic[N]):
@@ -83,7 +94,7 @@ class Network(Generic[N]):
         self.module = module
         self.streams = streams
         device = memory_manager.get_torch_device()
-        self._patcher = ModelPatcher(_Held(module), load_device=device, offload_device=storage_device())
+        self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
 
     @contextmanager
     def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:

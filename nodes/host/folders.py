@@ -6,6 +6,9 @@ from pathlib import Path, PurePath
 NO_CHECKPOINT = "(no checkpoint found: put svd_xt.safetensors in models/checkpoints)"
 """The only entry of the checkpoint list on a fresh install."""
 
+MODEL_PAGE = "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt"
+"""Where svd_xt.safetensors is, and its licence."""
+
 PACK_CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 """The pack's own checkpoints, searched under every host."""
 

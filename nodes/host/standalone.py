@@ -79,12 +79,12 @@ def checkpoint_names() -> list[str]:
 
 
 def checkpoint_path(name: str) -> Path:
-    """The file or folder behind a name of the list, or behind a path. InputError if there is none."""
+    """The file or folder behind a path, or else behind a name of the list. InputError if there is none."""
     roots = _current().checkpoint_folders
-    for path in [root / name for root in roots] + [Path(name)]:
+    for path in [Path(name)] + [root / name for root in roots]:
         if name and path.exists():
             return path
-    searched = ", ".join(str(root) for root in roots)
+    searched = ", ".join(dict.fromkeys(str(root) for root in roots))
     if name == NO_CHECKPOINT:
         raise InputError(f"There is no checkpoint yet: put svd_xt.safetensors in one of these folders: {searched}.")
     raise InputError(
