@@ -43,7 +43,7 @@ class Workspace:
         for folder in self.inputs:
             if name and (folder / name).is_file():
                 return folder / name
-        searched = ", ".join(str(folder.resolve()) for folder in self.inputs)
+        searched = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in self.inputs))
         raise InputError(f'There is no picture "{name}"; give a path, or put it in one of: {searched}.')
 
     def names(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .device import open_device
 from .editor import to_api
 from .execute import Watch, execute
 from .files import prepare_folder
-from .graph import Graph, is_editor_form, parse, read_document
+from .graph import Graph, Node, is_editor_form, parse, read_document
 from .values import from_text, specs
 
 
@@ -93,10 +94,14 @@ def _setting(setting: str, graph: Graph, infos: dict[str, Any]) -> tuple[str, st
         else [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
     )
     if len(nodes) != 1:
-        what = f"{len(nodes)} nodes are" if nodes else "no node is"
-        choices = ", ".join(f'{node.id} "{node.title}"' for node in nodes or graph.values())
-        raise InputError(f'"--set {setting}": {what} called "{who}"; use one of these ids: {choices}.')
+        raise InputError(f'"--set {setting}": {_not_one(who, nodes, graph)}')
     node = nodes[0]
+    if node.class_type == "StableVideoSample" and name == "steps" and "sigmas" in node.links:
+        source = node.links["sigmas"].node
+        raise InputError(
+            f'"--set {setting}" would have no effect, as the sigmas of node {source} are connected; '
+            f'use "--set {source}.steps={text}".'
+        )
     known = specs(infos[node.class_type]) if node.class_type in infos else {}
     boxes = [spec.name for spec in known.values() if spec.is_widget]
     if name not in boxes:
@@ -105,3 +110,13 @@ def _setting(setting: str, graph: Graph, infos: dict[str, Any]) -> tuple[str, st
         return node.id, name, from_text(known[name], text)
     except InputError as clause:
         raise InputError(f'"--set {setting}": {name} {clause}.') from None
+
+
+def _not_one(who: str, nodes: Sequence[Node], graph: Graph) -> str:
+    """Why a name is not that of one node, and what to do."""
+    names = {name.casefold(): name for node in graph.values() for name in (node.title, node.class_type)}
+    if not nodes and (close := get_close_matches(who.casefold(), names, n=1)):
+        return f'no node is called "{who}"; did you mean {names[close[0]]}?'
+    what = f"{len(nodes)} nodes are" if nodes else "no node is"
+    choices = ", ".join(f'{node.id} "{node.title}" ({node.class_type})' for node in nodes or graph.values())
+    return f'{what} called "{who}"; use one of these ids: {choices}.'

@@ -399,7 +399,9 @@ def test_settings_by_id_title_and_kind(sound, tmp_path):
     [
         ("steps=3", "not of the form NODE.input=value"),
         ("8.steps", "not of the form NODE.input=value"),
-        ("99.steps=3", 'no node is called "99"'),
+        ("99.steps=3", 'no node is called "99"; use one of these ids: 1 "Load SVD Checkpoint" (StableVideoLoadC'),
+        ("StableVideoSampel.steps=3", 'no node is called "StableVideoSampel"; did you mean StableVideoSample?'),
+        ("load imag.image=a", "did you mean Load Image?"),
         ("8.stepps=3", 'has no value "stepps"; it has frames, steps'),
         ("8.model=3", 'has no value "model"'),
         ("8.steps=three", 'steps is "three", which is not a whole number'),
@@ -410,6 +412,18 @@ def test_settings_that_cannot_be(setting, expected, sound, tmp_path):
     with pytest.raises(InputError) as caught:
         run_prompt(sound, tmp_path, settings=[setting])
     assert expected in str(caught.value)
+
+
+def test_steps_that_the_sampler_would_not_use_are_refused(with_sigmas, tmp_path):
+    with pytest.raises(InputError, match=r'would have no effect, as the sigmas of node 7 .*use "--set 7.steps=3"'):
+        run_prompt(with_sigmas, tmp_path, settings=["StableVideoSample.steps=3"])
+    assert run_prompt(with_sigmas, tmp_path, settings=["7.steps=1", "8.seed=3"])
+
+
+def test_a_folder_is_named_once_where_pictures_are_looked_for(tmp_path):
+    with pytest.raises(InputError) as caught:
+        Workspace(tmp_path, (tmp_path, tmp_path / "input" / "..", tmp_path / "input")).find("no.png")
+    assert str(caught.value).endswith(f"one of: {tmp_path}, {tmp_path / 'input'}.")
 
 
 def test_the_body_of_a_post_to_the_queue_runs_too(sound, tmp_path):
