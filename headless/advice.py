@@ -1,6 +1,7 @@
 """What to do when a well-known checkpoint is not there."""
 
-MODEL_PAGE = "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt"
+from ..nodes.host.folders import MODEL_PAGE
+
 HOW_TO_GET = {
     "svd_xt.safetensors": (
         f"To get svd_xt.safetensors (9.6 GB): read and accept its licence at {MODEL_PAGE}, download the file there and "

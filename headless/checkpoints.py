@@ -1,5 +1,6 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..nodes.host.standalone import Session, checkpoint_path, default_folders
 from ..svd.checkpoint import check, load, open_checkpoint, save
 from ..svd.errors import InputError
 
@@ -41,6 +43,12 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         parts = {part.name: {k: v for k, v in vars(part).items() if k != "name"} for part in self.parts}
         return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
+
+
+def find(name: str, folders: Sequence[Path]) -> Path:
+    """The checkpoint of this name: a path, or else a name in `folders` or the usual ones. InputError if none is."""
+    with Session((*folders, *default_folders())).active():
+        return checkpoint_path(name)
 
 
 def inspect(path: Path) -> Report:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from .advice import advice
-
 if TYPE_CHECKING:
     from .checkpoints import Report
 
@@ -22,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Turn a picture into a video with Stable Video Diffusion, without an editor.",
 )
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -32,6 +29,11 @@ class Fit(StrEnum):
     crop = "crop"
     pad = "pad"
     stretch = "stretch"
+
+
+class Schedule(StrEnum):
+    karras = "karras"
+    align_your_steps = "align-your-steps"
 
 
 class Guidance(StrEnum):
@@ -52,6 +54,7 @@ class Layout(StrEnum):
     diffusers = "diffusers"
 
 
+CHECKPOINT = "A .safetensors file or a diffusers folder: a path, or else a name in a checkpoints folder."
 Checkpoints = Annotated[
     list[Path] | None,
     typer.Option(
@@ -59,11 +62,28 @@ Checkpoints = Annotated[
         metavar="DIR",
         exists=True,
         file_okay=False,
-        help="A folder to look for checkpoints in first; may be repeated.",
+        help="A folder to look for the checkpoint's name in first; may be repeated.",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .version import version
+
+        typer.echo(f"svd-nodes {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn a picture into a video with Stable Video Diffusion, without an editor."""
 
 
 @app.command()
@@ -72,7 +92,8 @@ def run(
         Path,
         typer.Argument(
             metavar="WORKFLOW",
-            help="A workflow saved from the editor (either form), or the pack's own image_to_video or quickstart.",
+            help="A workflow saved from the editor (either form), or one of the pack's own: "
+            "image_to_video, image_to_video_10_steps, quickstart.",
         ),
     ],
     settings: Annotated[
@@ -101,28 +122,55 @@ def run(
 
 @app.command()
 def generate(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="The picture that becomes the video.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.mp4, OUT.webp, or a folder for PNG frames.")
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURE",
+            help="The picture that becomes the video. Several make a video each, with the same seed and settings.",
+        ),
     ],
-    checkpoint: Annotated[
-        str, typer.Option(help="A .safetensors file or diffusers folder: a path, or a name in a checkpoints folder.")
-    ] = "svd_xt.safetensors",
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="For one picture: OUT.mp4, OUT.webp, or a folder that gets its frames as PNGs. "
+            "For several: a folder that gets NAME.mp4 of each.",
+        ),
+    ],
+    checkpoint: Annotated[str, typer.Option(help=CHECKPOINT)] = "svd_xt.safetensors",
     width: Annotated[int, typer.Option(min=8, max=8192, help="The video's width, a multiple of 8.")] = 1024,
     height: Annotated[int, typer.Option(min=8, max=8192, help="The video's height, a multiple of 8.")] = 576,
     fit: Annotated[Fit, typer.Option(help="How the picture is brought to that size.")] = Fit.crop,
     frames: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many frames. Default: as the checkpoint was trained.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, max=10000, help="More steps take longer and look cleaner.")] = 25,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="More steps take longer and look cleaner.")] = 25,
+    schedule: Annotated[
+        Schedule, typer.Option(help="The noise levels: karras for 20 steps and more, align-your-steps for about 10.")
+    ] = Schedule.karras,
     min_guidance: Annotated[
-        float, typer.Option(min=0, max=100, help="How firmly the first frame follows the picture.")
+        float, typer.Option(min=0, max=100, help="How firmly frames follow the picture where guidance is least.")
     ] = 1.0,
     max_guidance: Annotated[
-        float, typer.Option(min=0, max=100, help="How firmly the last frame follows the picture.")
+        float, typer.Option(min=0, max=100, help="How firmly frames follow it where guidance is most.")
     ] = 3.0,
-    guidance: Annotated[Guidance, typer.Option(help="How guidance goes from least to most.")] = Guidance.linear,
-    fps: Annotated[int, typer.Option(min=1, max=120, help="Frames per second, told to the model and played at.")] = 7,
+    guidance: Annotated[
+        Guidance,
+        typer.Option(
+            help="linear: from min to max over the video. triangle: up to max in the middle and back. "
+            "constant: max everywhere."
+        ),
+    ] = Guidance.linear,
+    fps: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=120,
+            help="Frames per second, told to the model and played at; 120 is the most that Create Video takes, too.",
+        ),
+    ] = 7,
     motion_bucket: Annotated[int, typer.Option(min=0, max=1023, help="Higher moves more; 127 is usual.")] = 127,
     noise_aug: Annotated[
         float, typer.Option(min=0.0, max=10.0, help="Noise added to the picture; more lets the video stray from it.")
@@ -131,18 +179,24 @@ def generate(
     decode_chunk: Annotated[
         int, typer.Option(min=1, help="Frames decoded at a time; fewer need less memory and flicker more.")
     ] = 14,
-    precision: Annotated[Precision, typer.Option(help="auto is fp16 on a card and fp32 on the CPU.")] = Precision.auto,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="The number format the networks run in. auto: fp16 on most cards, fp32 on a CPU. bf16 cures black or "
+            "broken frames; fp32 is the most exact and needs twice the memory. The picture is always encoded in fp32."
+        ),
+    ] = Precision.auto,
     checkpoints: Checkpoints = None,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a video from a picture, without a workflow, and print where it is."""
+    """Make a video from each picture, without a workflow, and print where it is."""
     with _sentences():
         from . import generate as maker
         from .progress import Bars
 
         request = maker.Request(
-            picture=picture,
+            pictures=tuple(pictures),
             output=output,
             checkpoint=checkpoint,
             width=width,
@@ -150,6 +204,7 @@ def generate(
             fit=fit.value,
             frames=frames,
             steps=steps,
+            schedule=schedule.value,
             min_guidance=min_guidance,
             max_guidance=max_guidance,
             guidance=guidance.value,
@@ -163,23 +218,27 @@ def generate(
             overwrite=overwrite,
             checkpoint_folders=tuple(checkpoints or ()),
         )
-        with Bars() as bars:
-            path = maker.generate(request, bars)
-        typer.echo(path)
+        finished: list[Path] = []
+        try:
+            with Bars() as bars:
+                maker.generate(request, bars, finished.append)
+        finally:  # the clips that are made are there, whatever became of the others
+            for path in finished:
+                typer.echo(path)
 
 
 @app.command()
 def inspect(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors file or a diffusers folder.")
-    ],
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=CHECKPOINT)],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
     with _sentences():
+        from .checkpoints import find
         from .checkpoints import inspect as look
 
-        report = look(checkpoint)
+        report = look(find(checkpoint, checkpoints or []))
         if as_json:
             typer.echo(json.dumps(report.to_json(), indent=2))
         else:
@@ -190,19 +249,22 @@ def inspect(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A .safetensors file or a diffusers folder.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=CHECKPOINT)],
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="The file or folder to write.")],
     layout: Annotated[Layout, typer.Option(help="One .safetensors file, or a folder that diffusers loads.")],
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
+    checkpoints: Checkpoints = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint in the other layout, or in another precision, and print where it is."""
     with _sentences():
         from .checkpoints import convert as write
+        from .checkpoints import find
 
-        write(source, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
+        found = find(source, checkpoints or [])
+        write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
         typer.echo(destination)
 
 
@@ -233,6 +295,8 @@ def _sentences() -> Iterator[None]:
         typer.echo("Stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except InputError as error:
+        from .advice import advice
+
         _fail(str(error), BAD_INPUT, advice(str(error)))
     except (NonFiniteError, MemoryError) as error:
         _fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
