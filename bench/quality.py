@@ -43,7 +43,9 @@ class Settings:
     height: int = 256
 
     def __str__(self) -> str:
-        return f"{self.frames} frames, {self.steps} steps, guidance {self.low:g} to {self.high:g}, bucket {self.bucket:g}"
+        return (
+            f"{self.frames} frames, {self.steps} steps, guidance {self.low:g} to {self.high:g}, bucket {self.bucket:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def autoencoder_figures(models: Models, images: Tensor, frames: int = 14) -> tup
 
 
 def mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else float("nan")
 
 
 def row(name: str, value: float, wanted: float, unit: str = "") -> str:
@@ -178,7 +180,7 @@ def table(models: Models, images: Tensor, settings: Settings, seeds: int) -> lis
         "",
         f"Displacement, pixels a frame, by bucket: {', '.join(sizes)}.",
         "Autoencoder by photograph, single frame / clip, dB: "
-        + ", ".join(f"{n.split('.')[0]} {a:.1f} / {b:.1f}" for n, a, b in zip(PHOTOGRAPHS, alone, still, strict=True)),
+        + ", ".join(f"{n.split('.')[0]} {a:.1f} / {b:.1f}" for n, a, b in zip(PHOTOGRAPHS, alone, still, strict=False)),
     ]
 
 
