@@ -139,7 +139,8 @@ def mean(values: Sequence[float]) -> float:
 
 
 def row(name: str, value: float, wanted: float, unit: str = "") -> str:
-    return f"| {name} | {value:.2f}{unit} | {wanted:g}{unit} | {'met' if value >= wanted else 'missed'} |"
+    verdict = "not measured" if value != value else "met" if value >= wanted else "missed"
+    return f"| {name} | {value:.2f}{unit} | {wanted:g}{unit} | {verdict} |"
 
 
 def table(models: Models, images: Tensor, settings: Settings, seeds: int) -> list[str]:
