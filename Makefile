@@ -4,20 +4,18 @@ SHELL  := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 BIN    := .venv/bin
 
-CHECKPOINT := assets/checkpoints/svd_demo_random.safetensors
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo    write a short video into demo/ from the bundled picture (random weights: it shows noise)"
+	@echo "make demo    write a short video into demo/ from the bundled picture with the miniature model"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    style, formatting and types"
 	@echo "make bench   speed, memory and precision at full size; needs a CUDA card (ARGS=... goes to it)"
 	@echo "make clean   remove .venv, caches and the demo's files"
 
-demo: .venv/run.stamp $(CHECKPOINT)
+demo: .venv/run.stamp
 	@$(BIN)/svd-nodes run workflows/api/quickstart.json --output demo
 
 test: .venv/dev.stamp
@@ -34,12 +32,8 @@ bench: .venv/dev.stamp
 	@$(BIN)/python -m svd_nodes.bench.precision $(ARGS)
 
 clean:
-	@rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info $(CHECKPOINT)
+	@rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-$(CHECKPOINT): | .venv/run.stamp
-	@mkdir -p $(@D)
-	@$(BIN)/python -m svd_nodes.tools.random_checkpoint $@ --preset demo
 
 # Two stamps: what the demo needs, and on top of it what the tests and the linters need.
 .venv/run.stamp: pyproject.toml constraints.txt

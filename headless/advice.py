@@ -7,9 +7,6 @@ HOW_TO_GET = {
         f"To get svd_xt.safetensors (9.6 GB): read and accept its licence at {MODEL_PAGE}, download the file there and "
         "put it in models/checkpoints here, or name its folder with --checkpoints."
     ),
-    "svd_demo_random.safetensors": (
-        "To make svd_demo_random.safetensors (random weights, nothing to download): run `make demo` in the project."
-    ),
 }
 
 
