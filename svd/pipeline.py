@@ -296,7 +296,7 @@ class StableVideoDiffusionPipeline:
             raise InputError("image must be a PIL picture, a list of them, or a tensor of shape (b, 3, h, w) in 0..1.")
         check_size(*size, self.vae.config.downscale)
         if frames < 1:
-            raise InputError("num_frames must be 1 or more; this checkpoint does not say (14 for SVD, 25 for SVD-XT).")
+            raise InputError(f"num_frames is {frames}: give 1 or more (SVD was trained on 14, SVD-XT on 25).")
         if videos < 1:
             raise InputError(f"num_videos_per_prompt is {videos}: at least 1 is needed.")
         clips = len(pictures) * videos

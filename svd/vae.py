@@ -48,7 +48,7 @@ class VideoResnetBlock(ResnetBlock):
         """(b t) c_in h w -> (b t) c_out h w"""
         x = super().forward(x, frames)
         clip = as_clip(x, frames)
-        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])  # temporal first: see above
+        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])  # its share first
 
 
 class AttnBlock(nn.Module):

@@ -1,7 +1,5 @@
 """diffusers' networks as the independent implementation to compare with, holding the same random weights."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
@@ -128,7 +126,3 @@ def _with_weights_of(ours: nn.Module, theirs: nn.Module, table: dict[str, str]) 
 def relative(ours: Tensor, theirs: Tensor) -> float:
     """Largest difference over the largest magnitude of the reference."""
     return float((ours.double() - theirs.double()).abs().max() / theirs.double().abs().max())
-
-
-def no_frames(config: UNetConfig) -> UNetConfig:
-    return replace(config, num_frames=None)
