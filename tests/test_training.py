@@ -93,7 +93,7 @@ def test_the_rate_rises_stays_and_falls() -> None:
 
 
 def test_sigmas_follow_the_paper() -> None:
-    log = sigmas(Draw.seeded(0), 4000).log()
+    log = sigmas(Draw.seeded(0), 4000, 1.8, 1.8).log()
     assert log.mean() == pytest.approx(1.8, abs=0.02)
     assert log.std() == pytest.approx(1.8, abs=0.02)
 
@@ -157,7 +157,7 @@ def test_the_unet_trains_and_its_own_attention_over_time_gives_the_same(stock: t
     draw = Draw.seeded(0)
     studio = Studio(video_vae(TINY.vae, picture_vae(TINY.vae)), draw, stock, scenes.cutout(draw, 2, 256), 64)
     shape = Shape(3, 4, 4, batch=2, clips=16)
-    asked = question(studio.samples(shape.batch, shape.frames, shape.height, shape.width), draw)
+    asked = question(studio.samples(shape.batch, shape.frames, shape.height, shape.width), draw, 1.8, 1.8)
     unet, clip = untrained_unet(TINY.unet), untrained_clip(TINY.clip)
     asked = (*asked[:2], torch.randn(2, 3, TINY.clip.image_size, TINY.clip.image_size), *asked[3:])
     loss = partial(denoising_loss, unet, clip)

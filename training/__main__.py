@@ -16,7 +16,7 @@ from .pool import Studio
 from .presets import PRESETS, TINY
 from .scenes import SIZE
 from .ship import draw_curves, read_unet, read_vae, ship, write_vae
-from .unet import NANO_PLAN, Plan, Shape, train_unet
+from .unet import FURTHER_PLAN, NANO_PLAN, Plan, Shape, train_unet
 from .vae import canvases, masks, train_clips, train_pictures
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pause", type=float, default=float("inf"), help="stop after so many seconds, to go on later")
     parser.add_argument("--compact", action="store_true", help="halve the state's precision, leave momenta out")
     parser.add_argument("--start", type=Path, help="a shipped file whose UNet and condition encoder are trained on")
+    parser.add_argument("--lr", type=float, default=1e-3, help="learning rate of the UNet's stage")
     parser.add_argument("--canvases", type=int, default=3072)
     parser.add_argument("--canvas-size", type=int, default=SIZE)
     asked = parser.parse_args(arguments)
@@ -74,7 +75,7 @@ def _vae(asked: argparse.Namespace) -> None:
 
 def _unet(asked: argparse.Namespace) -> None:
     preset = PRESETS[asked.preset]
-    plan = TINY_PLAN if preset is TINY else NANO_PLAN
+    plan = TINY_PLAN if preset is TINY else FURTHER_PLAN if asked.start else NANO_PLAN
     limit, folder = Limit(asked.steps, asked.seconds, asked.until), asked.state / "unet"
     dtype = torch.float16 if asked.compact else torch.float32
     saved = 0.0
@@ -98,7 +99,8 @@ def _unet(asked: argparse.Namespace) -> None:
 
     settings: dict[str, Any] = {"device": asked.device, "dtype": DTYPES[asked.precision], "compiled": asked.compile}
     settings |= {"start": load(asked.start) if asked.start else None}
-    _, _, run = train_unet(preset, plan, studio, limit, folder, pause=asked.pause, report=report, **settings)
+    settings |= {"lr": asked.lr, "pause": asked.pause, "report": report}
+    _, _, run = train_unet(preset, plan, studio, limit, folder, **settings)
     run.save(folder, dtype)
     _tell("unet", run, asked)
 

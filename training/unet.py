@@ -1,7 +1,7 @@
 """The UNet's training, with the condition encoder: EDM's denoising loss on a pool of clips that is slowly renewed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MethodType
@@ -22,7 +22,6 @@ from .loop import Limit, Run, compile_blocks
 from .pool import Samples, Studio
 from .presets import Preset, untrained_clip, untrained_unet
 
-P_MEAN, P_STD = 1.8, 1.8  # of log sigma: the move is decided between sigma 10 and 200, so many draws are there
 DROP_BOTH, DROP_ONE = 0.08, 0.04  # share of clips told no picture at all, and each half of it alone
 
 
@@ -39,7 +38,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on: small clips for the first `early` of the time, then `main`, and a few of other shapes."""
+    """What is trained on: small clips for the first `early` of the time, then `main`, and a few of other shapes.
+
+    p_mean, p_std: of log sigma. The move is decided between sigma 10 and 200, detail below 3.
+    """
 
     small: Shape
     main: Shape
@@ -47,6 +49,8 @@ class Plan:
     others: tuple[Shape, ...]
     early: float = 0.4
     renew: int = 4  # steps between two renewals of 16 of the main pool's clips
+    p_mean: float = 1.8
+    p_std: float = 1.8
 
 
 NANO_PLAN = Plan(
@@ -55,15 +59,24 @@ NANO_PLAN = Plan(
     Shape(25, 32, 32, 16, 800),
     tuple(Shape(t, h, w, 16, 160) for t, h, w in ((14, 40, 40), (14, 24, 36), (20, 32, 32), (14, 36, 24), (8, 32, 32))),
 )
+# For training on from a file that knows how to move: no small clips, and more of the noise levels that decide detail.
+FURTHER_PLAN = Plan(
+    NANO_PLAN.small,
+    replace(NANO_PLAN.main, clips=2560),
+    replace(NANO_PLAN.long, clips=480),
+    tuple(replace(shape, clips=48) for shape in NANO_PLAN.others),
+    early=0.0,
+    p_mean=1.0,
+)
 
 
-def sigmas(draw: Draw, count: int) -> Tensor:
-    """exp(N(P_MEAN, P_STD)), one from each of `count` equally likely ranges. (count,)"""
+def sigmas(draw: Draw, count: int, p_mean: float, p_std: float) -> Tensor:
+    """exp(N(p_mean, p_std)), one from each of `count` equally likely ranges. (count,)"""
     quantile = (torch.arange(count, device=draw.device) + draw.uniform(0.001, 0.999, count)) / count
-    return (P_MEAN + P_STD * torch.special.ndtri(quantile.double())).exp().float()
+    return (p_mean + p_std * torch.special.ndtri(quantile.double())).exp().float()
 
 
-def question(samples: Samples, draw: Draw) -> tuple[Tensor, ...]:
+def question(samples: Samples, draw: Draw, p_mean: float, p_std: float) -> tuple[Tensor, ...]:
     """What the networks are asked at random noise levels, and the answer that EDM's loss wants.
 
     Returns x_in (b t) 8 h w; c_noise (b); pixels; how much of the context is told (b); scalars; the target for F,
@@ -71,7 +84,7 @@ def question(samples: Samples, draw: Draw) -> tuple[Tensor, ...]:
     """
     latents = samples.latents.float()
     b = len(latents)
-    sigma = sigmas(draw, b)
+    sigma = sigmas(draw, b, p_mean, p_std)
     s = sigma[:, None, None, None, None]
     x = latents + s * draw.normal(*latents.shape)
     both = 1 - draw.chance(DROP_BOTH, b)
@@ -134,6 +147,11 @@ def shape_of_step(plan: Plan, step: int, share: float) -> Shape:
     return plan.small if share < plan.early else plan.main
 
 
+def compiled_shapes(plan: Plan) -> tuple[Shape, ...]:
+    """The shapes of most steps: each takes a minute or more to compile."""
+    return (plan.small, plan.main, plan.long) if plan.early else (plan.main,)
+
+
 def train_unet(
     preset: Preset, plan: Plan, studio: Callable[[], Studio], limit: Limit, state: Path, lr: float = 1e-3,
     device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, compiled: bool = False,
@@ -154,14 +172,15 @@ def train_unet(
     run.resume(state)
     if compiled:
         compile_blocks(unet, VideoResBlock, SpatialVideoTransformer)
-        for shape in (plan.small, plan.main, plan.long):
+        for shape in compiled_shapes(plan):
             torch.autograd.grad(loss(*blank(shape, preset.clip.image_size, device)), run.params, allow_unused=True)
     pools = Pools(studio(), plan)
     while run.share < 1 and run.seconds < pause:
         shape = shape_of_step(plan, run.step, run.share)
         samples = pools.draw(shape)
-        with torch.compiler.set_stance("force_eager" if shape in plan.others else "default"):
-            run.update(loss, *question(samples, pools.studio.draw), record=shape not in plan.others)
+        with torch.compiler.set_stance("default" if shape in compiled_shapes(plan) else "force_eager"):
+            asked = question(samples, pools.studio.draw, plan.p_mean, plan.p_std)
+            run.update(loss, *asked, record=shape not in plan.others)
         if run.step % plan.renew == 0 and shape in (plan.small, plan.main):
             pools.renew(shape)
         if shape == plan.main:
