@@ -4,16 +4,49 @@ Tokens stay in one layout, `(b t) s c` with s = h w, which in channels-last memo
 attention over time regroups them, and only inside itself.
 """
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .kernels import add_linear, geglu, group_norm, layer_norm, mix, temporal_attention
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
+
+BACKENDS = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A residual stream: tokens (n s c), and a vector (n c) that is still to be added to all tokens of each frame.
+
+    Biases, the picture's cross-attention and the frame's embedding are such vectors. The next norm adds them on its
+    way, so none of them is ever a pass over the tokens.
+    """
+
+    tokens: Tensor
+    vector: Tensor
+
+    def norm(self, norm: Any) -> Tensor:
+        return layer_norm(self.tokens, norm, self.vector)
+
+    def shifted(self, vector: Tensor | None) -> "Stream":
+        return self if vector is None else replace(self, vector=self.vector + vector)
+
+    def plus(self, y: Tensor, linear: Any, keep: bool = False) -> "Stream":
+        """This plus linear(y), in the tokens' own memory unless `keep`."""
+        tokens, bias = add_linear(self.tokens, y, linear, keep)
+        return Stream(tokens, self.vector).shifted(bias)
 
 
 class Attention(nn.Module):
-    """Multi-head attention; keys and values from `context`, or from the tokens themselves."""
+    """Multi-head attention; keys and values from `context`, or from the tokens themselves.
+
+    The last linear layer, `to_out[0]`, is left to the caller, who adds its result to a stream.
+    """
 
     def __init__(self, channels: int, heads: int, c_context: int, ops: Ops) -> None:
         super().__init__()
@@ -24,47 +57,29 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(ops.Linear(channels, channels), nn.Identity())  # Identity: training's dropout
 
     def over_space(self, x: Tensor) -> Tensor:
-        """Self-attention among the tokens of each frame. (b t) s c -> (b t) s c"""
-        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
-        return self.to_out(self._attend(q, k, v, "n s (h d) -> n h s d"))
+        """Among the tokens of each frame. (b t) s c -> (b t) s c"""
+        return self._attend(self.to_q(x), self.to_k(x), self.to_v(x))
 
     def over_time(self, x: Tensor, frames: int) -> Tensor:
-        """Self-attention among the frames at each place. (b t) s c -> (b t) s c
-
-        One clip at a time: its tokens are then a view, and the batch of places stays below the 65,535 that fused
-        kernels take (up to about 2000 x 2000 pixels).
-        """
-        clips = zip(*(y.split(frames) for y in (self.to_q(x), self.to_k(x), self.to_v(x))), strict=True)
-        return self.to_out(torch.cat([self._attend(q, k, v, "t s (h d) -> s h t d") for q, k, v in clips]))
+        """Among the frames at each place. (b t) s c -> (b t) s c"""
+        return temporal_attention(self.to_q(x), self.to_k(x), self.to_v(x), self.heads, frames)
 
     def over_context(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
-        """Cross-attention of every token of a clip to the clip's context. (b t) s c, b n c_context -> (b t) s|1 c
-
-        The softmax over a single context token is 1, so then the result is W_o W_v context + b_o for every query: it is
-        exact to leave the queries, and the norm before them, out.
-        """
-        if context.shape[1] == 1:
-            return self.to_out(self.to_v(context)).repeat_interleave(frames, dim=0)
+        """Of every token of a clip to the clip's context. (b t) s c, b n c_context -> (b t) s c"""
         q = rearrange(self.to_q(x), "(b t) s c -> b (t s) c", t=frames)
-        y = self._attend(q, self.to_k(context), self.to_v(context), "b s (h d) -> b h s d")
-        return self.to_out(rearrange(y, "b (t s) c -> (b t) s c", t=frames))
+        return rearrange(self._attend(q, self.to_k(context), self.to_v(context)), "b (t s) c -> (b t) s c", t=frames)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, split_heads: str) -> Tensor:
-        q, k, v = (rearrange(y, split_heads, h=self.heads) for y in (q, k, v))
-        joined, split = split_heads.split(" -> ")
-        return rearrange(F.scaled_dot_product_attention(q, k, v), f"{split} -> {joined}")
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (rearrange(y, "n s (h d) -> n h s d", h=self.heads) for y in (q, k, v))
+        return rearrange(attend(q, k, v), "n h s d -> n s (h d)")
 
 
-class GEGLU(nn.Module):
-    """x gelu(gate), with the exact (erf) gelu. ... c_in -> ... c_out"""
-
-    def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
-        super().__init__()
-        self.proj = ops.Linear(c_in, 2 * c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, gate = self.proj(x).chunk(2, dim=-1)
-        return x * F.gelu(gate)
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scaled dot-product attention, n h s d; cuDNN's where it can, the fastest on Hopper for many tokens."""
+    if not q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v)
+    with sdpa_kernel(BACKENDS, set_priority=True):
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 class FeedForward(nn.Module):
@@ -77,12 +92,26 @@ class FeedForward(nn.Module):
         self.chunk_size: int | None = None  # see UNet.enable_forward_chunking
         self.chunk_dim = 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        """n s c -> n s c"""
+    def added_to(self, stream: Stream, x: Tensor, keep: bool = False) -> Stream:
+        """The stream plus this of x, n s c. keep: see `Stream.plus`."""
         if self.chunk_size is None:
-            return self.net(x)
-        pieces = x.split(self.chunk_size, dim=self.chunk_dim)
-        return torch.cat([self.net(piece) for piece in pieces], dim=self.chunk_dim)
+            return stream.plus(self.net[0](x), self.net[2], keep)
+        pieces = zip(*(y.split(self.chunk_size, self.chunk_dim) for y in (stream.tokens, x)), strict=True)
+        done = [replace(stream, tokens=tokens).plus(self.net[0](piece), self.net[2], keep) for tokens, piece in pieces]
+        if done[0].tokens.data_ptr() == stream.tokens.data_ptr():  # each took its place
+            return replace(done[0], tokens=stream.tokens)
+        return replace(done[0], tokens=torch.cat([piece.tokens for piece in done], dim=self.chunk_dim))
+
+
+class GEGLU(nn.Module):
+    """x gelu(gate), with the exact (erf) gelu. ... c_in -> ... c_out"""
+
+    def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
+        super().__init__()
+        self.proj = ops.Linear(c_in, 2 * c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return geglu(x, self.proj)
 
 
 class SpatialBlock(nn.Module):
@@ -97,15 +126,20 @@ class SpatialBlock(nn.Module):
         self.norm2 = ops.LayerNorm(channels)
         self.norm3 = ops.LayerNorm(channels)
 
-    def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Stream, context: Tensor, frames: int) -> Stream:
         """(b t) s c, b n c_context -> (b t) s c"""
-        x = x + self.attn1.over_space(self.norm1(x))
-        x = x + self._cross_attention(x, context, frames)
-        return x + self.ff(self.norm3(x))
+        x = x.plus(self.attn1.over_space(x.norm(self.norm1)), self.attn1.to_out[0])
+        x = self._cross_attention(x, context, frames)
+        return self.ff.added_to(x, x.norm(self.norm3))
 
-    def _cross_attention(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
-        queries = self.norm2(x) if context.shape[1] > 1 else x  # one token: the queries are not looked at
-        return self.attn2.over_context(queries, context, frames)
+    def _cross_attention(self, x: Stream, context: Tensor, frames: int) -> Stream:
+        """The softmax over a single context token is 1, so then the result is W_o W_v context + b_o for every query:
+        it is exact to leave the queries, and the norm before them, out."""
+        attention = self.attn2
+        if context.shape[1] == 1:
+            vector = attention.to_out(attention.to_v(context[:, 0]))
+            return x.shifted(vector.repeat_interleave(frames, dim=0))
+        return x.plus(attention.over_context(x.norm(self.norm2), context, frames), attention.to_out[0])
 
 
 class TemporalBlock(SpatialBlock):
@@ -116,12 +150,12 @@ class TemporalBlock(SpatialBlock):
         self.norm_in = ops.LayerNorm(channels)
         self.ff_in = FeedForward(channels, ops)
 
-    def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
-        """(b t) s c, b n c_context -> (b t) s c"""
-        x = x + self.ff_in(self.norm_in(x))
-        x = x + self.attn1.over_time(self.norm1(x), frames)
-        x = x + self._cross_attention(x, context, frames)
-        return x + self.ff(self.norm3(x))
+    def forward(self, x: Stream, context: Tensor, frames: int) -> Stream:
+        """(b t) s c, b n c_context -> (b t) s c; x's own tokens stay as they are."""
+        x = self.ff_in.added_to(x, x.norm(self.norm_in), keep=True)
+        x = x.plus(self.attn1.over_time(x.norm(self.norm1), frames), self.attn1.to_out[0])
+        x = self._cross_attention(x, context, frames)
+        return self.ff.added_to(x, x.norm(self.norm3))
 
 
 class SpatialVideoTransformer(nn.Module):
@@ -140,13 +174,32 @@ class SpatialVideoTransformer(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
         """(b t) c h w, b n c_context -> (b t) c h w"""
-        clips, height = len(context), x.shape[-2]
         frame_index = torch.arange(frames, device=x.device)
         frame_emb = self.time_pos_embed(sinusoid(frame_index, self.channels).to(x.dtype))  # t c
-        frame_emb = frame_emb.repeat(clips, 1)[:, None]  # (b t) 1 c
+        frame_emb = frame_emb.repeat(len(context), 1)  # (b t) c
 
-        tokens = self.proj_in(rearrange(self.norm(x), "n c h w -> n (h w) c"))
+        tokens = self.proj_in(as_tokens(group_norm(x, self.norm, silu=False)))
+        stream = Stream(tokens, torch.zeros_like(frame_emb))
         for spatial_block, temporal_block in zip(self.transformer_blocks, self.time_stack, strict=True):
-            tokens = spatial_block(tokens, context, frames)
-            tokens = self.time_mixer(tokens, temporal_block(tokens + frame_emb, context, frames))
-        return x + rearrange(self.proj_out(tokens), "n (h w) c -> n c h w", h=height)
+            stream = spatial_block(stream, context, frames)
+            stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
+        y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out, keep=True)
+        y = y if bias is None else y.add_(bias)
+        return as_map(y, x.shape[-2])
+
+    def _blend(self, x: Stream, y: Stream) -> Stream:
+        """The spatial and the temporal stream by their shares, with nothing left to add."""
+        shares = self.time_mixer.shares(x.tokens.device)
+        vector = shares[0] * x.vector + shares[1] * y.vector
+        maps = (as_map(stream.tokens, 1) for stream in (x, y))
+        return Stream(as_tokens(mix(*maps, *shares, add=vector.to(x.vector.dtype))), torch.zeros_like(x.vector))
+
+
+def as_tokens(x: Tensor) -> Tensor:
+    """A view in channels-last memory: n c h w -> n (h w) c."""
+    return rearrange(x, "n c h w -> n (h w) c")
+
+
+def as_map(x: Tensor, height: int) -> Tensor:
+    """The inverse: n (h w) c -> n c h w."""
+    return rearrange(x, "n (h w) c -> n c h w", h=height)

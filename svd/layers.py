@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from .kernels import group_norm, mix, temporal_conv, temporal_conv_onto, unbiased, upsample
 
 Ops = Any  # torch.nn, or a namespace with the same layer classes
 
@@ -47,36 +48,32 @@ def embedding_mlp(c_in: int, c_hidden: int, c_out: int, ops: Ops) -> nn.Sequenti
     return nn.Sequential(ops.Linear(c_in, c_hidden), nn.SiLU(), ops.Linear(c_hidden, c_out))
 
 
-def blend(x: Tensor, y: Tensor, mix_factor: Tensor) -> Tensor:
-    """sigmoid(mix_factor) x + (1 - sigmoid(mix_factor)) y.
-
-    The factor is brought to the data at use: hosts that stream layers leave bare parameters where they were.
-    """
-    alpha = mix_factor.to(x.device, torch.float32).sigmoid().to(x.dtype)
-    return torch.lerp(y, x, alpha)
-
-
 class TimeMixer(nn.Module):
-    """The UNet's blend of a spatial and a temporal branch: its weight is the spatial branch's share."""
+    """The UNet's blend of a spatial and a temporal branch: sigmoid(mix_factor) is the spatial branch's share."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mix_factor = nn.Parameter(torch.zeros(1))
 
-    def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
-        return blend(spatial, temporal, self.mix_factor)
+    def shares(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The spatial and the temporal branch's share, fp32."""
+        factor = share(self.mix_factor, device)
+        return factor, 1 - factor
+
+
+def share(mix_factor: Tensor, device: torch.device) -> Tensor:
+    """sigmoid(mix_factor), fp32. Brought to the data at use: hosts that stream layers leave bare parameters behind."""
+    return mix_factor.to(device, torch.float32).sigmoid()
 
 
 class ResBlock(nn.Module):
-    """GroupNorm SiLU conv, plus embedding, GroupNorm SiLU conv, plus input.
+    """GroupNorm SiLU conv, plus embedding, GroupNorm SiLU conv, plus input."""
 
-    Kernel (3, 3) sees images, (n, c, h, w). Kernel (3, 1) sees clips, (b, c, t, h w), and works over time; files hold
-    its weights as a Conv3d's, (o, i, 3, 1, 1), and loading drops the last 1 (keymap.Naming).
-    """
+    kernel: tuple[int, int] = (3, 3)
 
-    def __init__(self, c_in: int, c_out: int, c_emb: int | None, kernel: tuple[int, int], ops: Ops) -> None:
+    def __init__(self, c_in: int, c_out: int, c_emb: int | None, ops: Ops) -> None:
         super().__init__()
-        conv = {"kernel_size": kernel, "padding": (kernel[0] // 2, kernel[1] // 2)}
+        conv = {"kernel_size": self.kernel, "padding": (self.kernel[0] // 2, self.kernel[1] // 2)}
         self.in_layers = nn.Sequential(
             ops.GroupNorm(GROUPS, c_in, eps=1e-5), nn.SiLU(), ops.Conv2d(c_in, c_out, **conv)
         )
@@ -87,28 +84,55 @@ class ResBlock(nn.Module):
         )  # the Identity keeps the place, and so the numbering, of training's dropout
         self.skip_connection = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
-        """x: (n, c_in, h, w); emb: (b t, c_emb), one row per frame. Returns (n, c_out, h, w)."""
-        h = self.in_layers(x)
-        if emb is not None:
-            # Images take one row each; a clip takes its t rows along its own rows, the frames.
-            h = h + rearrange(self.emb_layers(emb), "(n t) c -> n c t 1", n=len(x))
-        return self.skip_connection(x) + self.out_layers(h)
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Over images: x (n, c_in, h, w), emb (n, c_emb) -> (n, c_out, h, w)."""
+        norm_in, _, conv_in = self.in_layers
+        norm_out, _, _, conv_out = self.out_layers
+        h, bias = unbiased(conv_in, group_norm(x, norm_in))
+        # The bias and the embedding are the same at all places of an image: the norm adds them on its way.
+        h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias)))
+        x, skip_bias = unbiased(self.skip_connection, x)
+        return mix(x, h, add=plus(bias, skip_bias))
+
+
+class TimeResBlock(ResBlock):
+    """The same over time: it sees clips, (b, c, t, h w).
+
+    Files hold its weights as a Conv3d's, (o, i, 3, 1, 1), and loading drops the last 1 (keymap.Naming).
+    """
+
+    kernel = (3, 1)
+
+    def __init__(self, channels: int, c_emb: int | None, ops: Ops) -> None:
+        super().__init__(channels, channels, c_emb, ops)
+
+    def forward(self, x: Tensor, share: Tensor, emb: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """The blend (1 - share) x + share block(x), which is x + share branch(x): b c t s, emb (b t, c_emb)."""
+        norm_in, _, conv_in = self.in_layers
+        norm_out, _, _, conv_out = self.out_layers
+        h, bias = temporal_conv(group_norm(x, norm_in), conv_in)
+        add = bias if emb is None else plus(self.emb_layers(emb), bias)
+        return temporal_conv_onto(x, share, group_norm(h, norm_out, add), conv_out)
+
+
+def plus(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+    """The sum of what is there."""
+    return y if x is None else x if y is None else x + y
 
 
 class VideoResBlock(ResBlock):
     """A residual block over space, one over time on its result, and the learned blend of the two."""
 
     def __init__(self, c_in: int, c_out: int, c_emb: int, ops: Ops) -> None:
-        super().__init__(c_in, c_out, c_emb, (3, 3), ops)
-        self.time_stack = ResBlock(c_out, c_out, c_emb, (3, 1), ops)
+        super().__init__(c_in, c_out, c_emb, ops)
+        self.time_stack = TimeResBlock(c_out, c_emb, ops)
         self.time_mixer = TimeMixer()
 
     def forward(self, x: Tensor, emb: Tensor, frames: int) -> Tensor:  # type: ignore[override]
         """(b t) c_in h w -> (b t) c_out h w"""
         x = super().forward(x, emb)
-        clip = as_clip(x, frames)
-        return as_images(self.time_mixer(clip, self.time_stack(clip, emb)), x.shape[-2])
+        _, temporal = self.time_mixer.shares(x.device)
+        return as_images(self.time_stack(as_clip(x, frames), temporal, emb), x.shape[-2])
 
 
 class Downsample(nn.Module):
@@ -131,4 +155,12 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """`size` is (h, w): the skip connection's, which after an odd height or width is not quite twice x's."""
-        return self.conv(F.interpolate(x, size=size or (2 * x.shape[-2], 2 * x.shape[-1]), mode="nearest"))
+        return self.conv(self._larger(x, size))
+
+    def unbiased(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, and the convolution's bias if that is still to be added."""
+        return unbiased(self.conv, self._larger(x, None))
+
+    def _larger(self, x: Tensor, size: tuple[int, int] | None) -> Tensor:
+        height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
+        return upsample(x, height, width)

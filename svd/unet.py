@@ -8,25 +8,28 @@ from torch import Tensor, nn
 
 from .attention import FeedForward, SpatialVideoTransformer
 from .config import UNetConfig
+from .kernels import concatenate, group_norm
 from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_mlp, sinusoid
 
 
 class Stage(nn.ModuleList):
     """One entry of the UNet's lists: the layers between two skip connections."""
 
-    def forward(
-        self, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        for layer in self:
-            if isinstance(layer, VideoResBlock):
-                x = layer(x, emb, frames)
-            elif isinstance(layer, SpatialVideoTransformer):
-                x = layer(x, context, frames)
-            elif isinstance(layer, Upsample):
-                x = layer(x, size)
-            else:
-                x = layer(x)
-        return x
+
+def run(
+    stage: Stage, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
+) -> Tensor:
+    """A stage. A function and not its forward, since a module's call would hold x in memory until the last layer."""
+    for layer in stage:
+        if isinstance(layer, VideoResBlock):
+            x = layer(x, emb, frames)
+        elif isinstance(layer, SpatialVideoTransformer):
+            x = layer(x, context, frames)
+        elif isinstance(layer, Upsample):
+            x = layer(x, size)
+        else:
+            x = layer(x)
+    return x
 
 
 class UNet(nn.Module):
@@ -87,15 +90,17 @@ class UNet(nn.Module):
         clip, the micro-conditioning as plain numbers (fps - 1, motion bucket, augmentation strength).
         """
         emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
-        h, skips = x.contiguous(memory_format=torch.channels_last), []
+        told = (emb, context, frames)
+        maps = [x.contiguous(memory_format=torch.channels_last)]  # the skips, and last what comes out of the last stage
         for stage in self.input_blocks:
-            h = stage(h, emb, context, frames)
-            skips.append(h)
-        h = self.middle_block(h, emb, context, frames)
+            maps.append(run(stage, maps[-1], *told))
+        maps = [*maps[1:], run(self.middle_block, maps[-1], *told)]
         for stage in self.output_blocks:
-            h = torch.cat([h, skips.pop()], dim=1)
-            h = stage(h, emb, context, frames, size=skips[-1].shape[-2:] if skips else None)
-        return self.out(h)
+            size = maps[-3].shape[-2:] if len(maps) > 2 else None
+            maps.append(run(stage, concatenate(maps.pop(), maps.pop()), *told, size))
+        (h,) = maps
+        norm, _, conv = self.out
+        return conv(group_norm(h, norm))
 
     def _embed(self, c_noise: Tensor, scalars: Tensor, clips: int, frames: int, dtype: torch.dtype) -> Tensor:
         """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb."""

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from .config import VAEConfig
 from .errors import InputError, NonFiniteError
-from .layers import GROUPS, Ops, ResBlock, Upsample, as_clip, as_images, blend
+from .kernels import group_norm, mix, unbiased
+from .layers import GROUPS, Ops, TimeResBlock, Upsample, as_clip, as_images, plus, share
 
 
 class ResnetBlock(nn.Module):
@@ -29,11 +30,19 @@ class ResnetBlock(nn.Module):
         self.conv2 = ops.Conv2d(c_out, c_out, 3, padding=1)
         self.nin_shortcut = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(b t) c_in h w -> (b t) c_out h w"""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        return self.nin_shortcut(x) + h
+    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
+        """(b t) c_in h w -> (b t) c_out h w. add: (c_in,), to be added to x first."""
+        h, bias = unbiased(self.conv1, group_norm(x, self.norm1, add))
+        h, bias = unbiased(self.conv2, group_norm(h, self.norm2, bias))
+        if add is not None:
+            add = self._past_shortcut(add)
+        x, skip_bias = unbiased(self.nin_shortcut, x)
+        return mix(x, h, add=plus(plus(bias, skip_bias), add))
+
+    def _past_shortcut(self, vector: Tensor) -> Tensor:
+        """What becomes of a vector (c_in,) that is added before the shortcut: (c_out,)."""
+        place = vector[None, :, None, None]
+        return (self.nin_shortcut(place) - self.nin_shortcut(torch.zeros_like(place))).flatten()
 
 
 class VideoResnetBlock(ResnetBlock):
@@ -41,14 +50,12 @@ class VideoResnetBlock(ResnetBlock):
 
     def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
         super().__init__(c_in, c_out, ops)
-        self.time_stack = ResBlock(c_out, c_out, None, (3, 1), ops)
+        self.time_stack = TimeResBlock(c_out, None, ops)
         self.mix_factor = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(b t) c_in h w -> (b t) c_out h w"""
-        x = super().forward(x, frames)
-        clip = as_clip(x, frames)
-        return as_images(blend(self.time_stack(clip), clip, self.mix_factor), x.shape[-2])  # its share first
+    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
+        x = super().forward(x, frames, add)
+        return as_images(self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device)), x.shape[-2])
 
 
 class AttnBlock(nn.Module):
@@ -64,7 +71,7 @@ class AttnBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """n c h w -> n c h w"""
-        h = self.norm(x)
+        h = group_norm(x, self.norm, silu=False)
         q, k, v = (rearrange(conv(h), "n c h w -> n 1 (h w) c") for conv in (self.q, self.k, self.v))
         h = F.scaled_dot_product_attention(q, k, v)
         return x + self.proj_out(rearrange(h, "n 1 (h w) c -> n c h w", h=x.shape[-2]))
@@ -97,15 +104,16 @@ class Level(nn.Module):
     """The blocks of one resolution; the owner adds the step to the next as `downsample` or `upsample`."""
 
     downsample: nn.Module
-    upsample: nn.Module
+    upsample: Upsample | None
 
     def __init__(self, widths: list[int], block: type[ResnetBlock], ops: Ops) -> None:
         super().__init__()
         self.block = nn.ModuleList(block(c_in, c_out, ops) for c_in, c_out in pairwise(widths))
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
+        """add: (c,), to be added to x first."""
         for block in self.block:
-            x = block(x, frames)
+            x, add = block(x, frames, add), None
         return x
 
 
@@ -141,7 +149,7 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = level.downsample(level(h, frames=1))
-        return self.conv_out(F.silu(self.norm_out(self.mid(h, frames=1))))
+        return self.conv_out(group_norm(self.mid(h, frames=1), self.norm_out))
 
 
 class Decoder(nn.Module):
@@ -156,7 +164,7 @@ class Decoder(nn.Module):
         self.up: Any = nn.ModuleList()
         for i, width in enumerate(channels):
             level = Level([channels[min(i + 1, len(channels) - 1)], *[width] * layers], block, ops)
-            level.upsample = Upsample(width, ops) if i > 0 else nn.Identity()
+            level.upsample = Upsample(width, ops) if i > 0 else None
             self.up.append(level)
         self.norm_out = ops.GroupNorm(GROUPS, channels[0], eps=1e-6)
         self.conv_out: Any = ops.Conv2d(channels[0], config.out_channels, 3, padding=1)
@@ -166,10 +174,12 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, frames: int) -> Tensor:
         """(b t) c h w -> (b t) 3 H W"""
-        h = self.mid(self.conv_in(z), frames)
+        h, bias = self.mid(self.conv_in(z), frames), None
         for level in reversed(self.up):
-            h = level.upsample(level(h, frames))
-        x = self.conv_out(F.silu(self.norm_out(h)))
+            h = level(h, frames, bias)
+            if level.upsample is not None:
+                h, bias = level.upsample.unbiased(h)
+        x = self.conv_out(group_norm(h, self.norm_out))
         if hasattr(self.conv_out, "time_mix_conv"):
             x = as_images(self.conv_out.time_mix_conv(as_clip(x, frames)), x.shape[-2])
         return x

@@ -90,7 +90,7 @@ def test_forward_chunking_changes_nothing(dim, chunk_size):
     args = torch.randn(4, 8, 8, 6), torch.tensor(0.3), torch.randn(2, 1, 32), SCALARS, 2
     whole = unet(*args)
     unet.enable_forward_chunking(chunk_size, dim)
-    assert relative(unet(*args), whole) <= 1e-6
+    assert relative(unet(*args), whole) <= 2e-6  # matrix products of other shapes round otherwise
     unet.disable_forward_chunking()
     assert torch.equal(unet(*args), whole)
     with pytest.raises(ValueError, match="dim is 2"):

@@ -111,7 +111,7 @@ def attend_all_clips_at_once(unet: UNet) -> None:
         split = "(b t) s (h d) -> (b s) h t d"
         q, k, v = (rearrange(f(x), split, t=frames, h=self.heads) for f in (self.to_q, self.to_k, self.to_v))
         y = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(rearrange(y, "(b s) h t d -> (b t) s (h d)", s=x.shape[1]))
+        return rearrange(y, "(b s) h t d -> (b t) s (h d)", s=x.shape[1])
 
     for module in unet.modules():
         if isinstance(module, Attention):

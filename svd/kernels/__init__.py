@@ -1,0 +1,28 @@
+"""The steps that memory traffic decides, each in plain torch and, where it pays, as a kernel of its own.
+
+A function here takes the layer that owns the weights. It takes the fast path where `choice.fast` says that it can, and
+otherwise calls the layer, which may be a host's that streams its weights.
+"""
+
+from .geglu import geglu
+from .group_norm import group_norm
+from .layer_norm import layer_norm
+from .linear import add_linear, unbiased
+from .mix import mix
+from .rearrange import concatenate, upsample
+from .temporal_attention import temporal_attention
+from .temporal_conv import temporal_conv, temporal_conv_onto
+
+__all__ = [
+    "add_linear",
+    "concatenate",
+    "geglu",
+    "group_norm",
+    "layer_norm",
+    "mix",
+    "temporal_attention",
+    "temporal_conv",
+    "temporal_conv_onto",
+    "unbiased",
+    "upsample",
+]

@@ -1,0 +1,40 @@
+"""LayerNorm of tokens and of what is still to be added to all tokens of their frame."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def layer_norm(x: Tensor, add: Tensor | None, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """x (n s c), add (n c) or None -> LayerNorm(x + add), (n s c)."""
+    images, tokens, c = x.shape
+    result = torch.empty_like(x)
+    width = triton.next_power_of_2(c)
+    rows = max(4096 // width, 1)
+    _layer_norm[(triton.cdiv(tokens, rows), images)](
+        x, x if add is None else add, weight, bias, result, tokens, c, eps,
+        ADDS=add is not None, ROWS=rows, WIDTH=width, num_warps=4,
+    )  # fmt: skip
+    return result
+
+
+@triton.jit(do_not_specialize=["tokens"])
+def _layer_norm(
+    x, add, weight, bias, result, tokens, c, eps, ADDS: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr
+):
+    image = tl.program_id(1)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    channel = tl.arange(0, WIDTH)
+    inside = (channel < c)[None, :]
+    there = (row < tokens)[:, None] & inside
+    place = image.to(tl.int64) * tokens * c + row[:, None] * c + channel[None, :]
+    value = tl.load(x + place, there, 0.0).to(tl.float32)
+    if ADDS:
+        value += tl.load(add + image * c + channel, channel < c, 0.0).to(tl.float32)[None, :]
+    mean = tl.sum(value, 1) / c
+    off = tl.where(inside, value - mean[:, None], 0.0)
+    factor = 1 / tl.sqrt(tl.sum(off * off, 1) / c + eps)
+    scale = tl.load(weight + channel, channel < c, 0.0).to(tl.float32)[None, :]
+    shift = tl.load(bias + channel, channel < c, 0.0).to(tl.float32)[None, :]
+    tl.store(result + place, (off * factor[:, None] * scale + shift).to(result.dtype.element_ty), there)
