@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from ..svd.checkpoint import Models, load
 from ..svd.conditioning import condition, encode_clip, encode_latent
+from ..svd.decoding import decode
 from ..svd.edm import karras_sigmas
 from ..svd.guidance import guidance_scale
 from ..svd.image import fit_image, read_picture, to_pil, to_tensor
 from ..svd.noise import clip_generators, draw_noise
 from ..svd.sampler import sample, start
-from ..svd.vae import decode
 from ..training.motion import clip_motion, flow, warp
 
 CHECKPOINT = Path(__file__).parents[1] / "assets/checkpoints/svd_nano.safetensors"

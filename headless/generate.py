@@ -14,8 +14,8 @@ from torch import Tensor
 from ..nodes.host.standalone import Session, advising, checkpoint_path, default_folders, precision
 from ..svd import conditioning, edm, guidance, image, noise, sampler
 from ..svd.checkpoint import Models, load, open_checkpoint
+from ..svd.decoding import decode
 from ..svd.errors import InputError, NonFiniteError
-from ..svd.vae import decode
 from .device import open_device
 from .execute import Watch
 from .files import is_frame, name_problem, prepare_folder, publish_into, unfinished_folder

@@ -42,7 +42,8 @@ class Decode(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae: "Network[VAE]", latent: wires.Latent, frames_per_chunk: int) -> io.NodeOutput:
-        from ..svd.vae import decode
+        from ..svd.decoding import decode
+        from ..svd.memory import decoding_room
 
         check.require(cls.validate_inputs, frames_per_chunk=frames_per_chunk)
         latents, frames = wires.from_latent(latent)
@@ -50,5 +51,6 @@ class Decode(io.ComfyNode):
         height, width = (side * config.downscale for side in latents.shape[-2:])
         needed = memory.decoding(config, chunk, height, width, vae.module.dtype.itemsize)
         with vae.at_work(needed, SMALLER.format(chunk)) as (autoencoder, device):
-            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)))
+            room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM)
+            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)), room)
         return io.NodeOutput(wires.to_image(images))

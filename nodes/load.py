@@ -1,9 +1,13 @@
 """Load SVD Checkpoint."""
 
+import logging
 from typing import Any
 
 from . import check, host, wires
 from .host import io
+from .memory import MODES, choose
+
+log = logging.getLogger("svd_nodes")
 
 PRECISIONS = ["auto", "fp16", "bf16", "fp32"]
 
@@ -31,6 +35,15 @@ class LoadCheckpoint(io.ComfyNode):
                     "cures black or broken frames; fp32 is the most exact and needs twice the memory. The picture is "
                     "always encoded in fp32.",
                 ),
+                io.Combo.Input(
+                    "memory",
+                    options=MODES,
+                    default="auto",
+                    optional=True,
+                    tooltip="How weights and work are placed. auto: looks at the free memory and says in the log what "
+                    "it chose. fast: everything stays on the card. balanced: a little slower, about half the memory. "
+                    "low: the least memory, streams weights layer by layer. The pixels are the same in all.",
+                ),
             ],
             outputs=[
                 wires.Model.Output(display_name="model", tooltip="The video UNet, for the SVD Sampler."),
@@ -55,13 +68,20 @@ class LoadCheckpoint(io.ComfyNode):
         return [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
     @classmethod
-    def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
+    def execute(cls, checkpoint: str, precision: str, memory: str = "auto") -> io.NodeOutput:
         from ..svd.checkpoint import load, open_checkpoint
 
         check.require(cls.validate_inputs, checkpoint=checkpoint)
         check.require_choice("precision", precision, PRECISIONS)
+        check.require_choice("memory", memory, MODES)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
         models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
-        model, clip, vae = host.Network(models.unet), host.Network(models.clip, streams=False), host.Network(models.vae)
-        return io.NodeOutput(model, clip, vae)
+        chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
+        if memory == "auto":
+            log.info("Memory: %s.", chosen)
+        return io.NodeOutput(
+            host.Network(models.unet, chosen),
+            host.Network(models.clip, chosen, streams=False),
+            host.Network(models.vae, chosen),
+        )

@@ -1,20 +1,24 @@
-"""How many bytes a network's activations need at its peak: what the host's memory manager is told before work.
+"""How many bytes a network's activations need at its peak, and which of the memory modes that suggests.
 
-Each estimate is a number of tensors of the widest kind. Weights are the manager's own business. The numbers for
-sampling and decoding were measured at full size in fp16 (bench/results/2026-11-22-h200-precision.md), and rounded up.
+Each estimate is a number of tensors of the widest kind. Weights are the host's own business. The numbers for sampling
+and decoding were measured at full size in fp16 (docs/speed.md), and rounded up.
 """
 
+from collections.abc import Sequence
 from typing import Any
+
+from torch import nn
 
 from ..svd.config import UNetConfig, VAEConfig
 
+MODES = ["auto", "fast", "balanced", "low"]
+LITTLE_ROOM = 2**29
+"""Bytes for decoding's temporary tensors where memory is to be saved."""
+
 
 def sampling(config: UNetConfig, images: int, height: int, width: int, itemsize: int) -> int:
-    """`images`: frames of all clips, twice with guidance; height and width of the latent.
-
-    27 tensors of the finest level: the GEGLU of its feed-forward alone is 12 of them.
-    """
-    return images * height * width * config.block_out_channels[0] * 27 * itemsize
+    """`images`: frames of all clips, twice with guidance in one batch; height and width of the latent."""
+    return images * height * width * config.block_out_channels[0] * 13 * itemsize
 
 
 def encoding(config: VAEConfig, pictures: int, height: int, width: int) -> int:
@@ -23,15 +27,33 @@ def encoding(config: VAEConfig, pictures: int, height: int, width: int) -> int:
 
 
 def decoding(config: VAEConfig, images: int, height: int, width: int, itemsize: int) -> int:
-    """`images`: frames of one chunk; height and width in pixels.
+    """The least that one chunk takes, in pieces; `images`: its frames; height and width in pixels.
 
-    Five tensors of the finest level's first input, which still has the width of the level below.
+    The clip's map of the finest level, half as much again of the level before it, and one piece.
     """
-    channels = config.block_out_channels[:2][-1]
-    return images * height * width * channels * 5 * itemsize
+    return images * height * width * config.block_out_channels[0] * itemsize * 3 // 2 + LITTLE_ROOM
 
 
 def embedding(config: Any, pictures: int, itemsize: int) -> int:
     """config: transformers' CLIPVisionConfig. One layer's tensors, twice; not measured."""
     tokens = (config.image_size // config.patch_size) ** 2 + 1
     return pictures * tokens * (config.intermediate_size + 6 * config.hidden_size) * 2 * itemsize
+
+
+def choose(mode: str, unet: Any, others: Sequence[nn.Module], free: int | None) -> str:
+    """What `auto` stands for where `free` bytes are left: what fits a clip of 25 frames at 1024 x 576.
+
+    None, a device with no memory of its own, is fast.
+    """
+    if mode != "auto":
+        return mode
+    itemsize = unet.dtype.itemsize
+    step = sampling(unet.config, 25, 72, 128, itemsize)
+    if free is None or free >= weights(unet, *others) + 2 * step:
+        return "fast"
+    return "balanced" if free >= weights(unet) + step else "low"
+
+
+def weights(*modules: nn.Module) -> int:
+    """Bytes of the modules' weights."""
+    return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())

@@ -74,7 +74,9 @@ class Sample(io.ComfyNode):
         x = start(noise, sigmas[0], None if latent is None else _start_latent(latent, frames, noise))
         scale = guidance_scale(guidance, min_guidance, max_guidance, frames)
         unet = model.module
-        needed = memory.sampling(unet.config, 2 * len(x), height, width, unet.dtype.itemsize)
+        halves = model.memory != "fast"
+        images = len(x) if halves else 2 * len(x)
+        needed = memory.sampling(unet.config, images, height, width, unet.dtype.itemsize)
         with model.at_work(needed, FEWER) as (unet, device):
             latents = sample(
                 unet,
@@ -85,6 +87,7 @@ class Sample(io.ComfyNode):
                 churn=Churn(churn),
                 generators=generators,
                 callback=progress(len(sigmas) - 1),
+                halves=halves,
             )
         return io.NodeOutput(wires.to_latent(latents, frames))
 

@@ -14,6 +14,7 @@
 
 from .checkpoint import Models, load, open_checkpoint, save
 from .conditioning import Conditioning, ImageLatent, condition, encode_clip, encode_latent
+from .decoding import decode
 from .edm import align_your_steps_sigmas, karras_sigmas
 from .errors import InputError, NonFiniteError
 from .guidance import guidance_scale
@@ -21,7 +22,6 @@ from .image import fit_image, read_picture, to_pil, to_tensor
 from .noise import clip_generators, draw_noise
 from .pipeline import StableVideoDiffusionPipeline, StableVideoDiffusionPipelineOutput
 from .sampler import Churn, sample, start
-from .vae import decode
 
 __all__ = [
     "Churn",

@@ -1,10 +1,11 @@
-"""From a file to networks: built on the meta device, checked that every tensor has its place, read one at a time."""
+"""From a file to networks: built on the meta device, checked that every tensor has its place, read one by one."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from .errors import InputError
 from .keymap import Source
 from .layout import Checkpoint, Part, open_checkpoint
 from .save import save
-from .tensorfile import is_finite, read_tensor
+from .tensorfile import is_finite, read_ahead, read_tensor
 from .unet import UNet
 from .vae import VAE
 
@@ -91,7 +92,7 @@ def load(
 
     dtype: of all weights but the VAE's encoder and quant_conv, which stay fp32. ops: where the layers that own weights
     come from. variant: of a folder's files, "fp16" say. Weights are channels-last, need no gradients, and are read one
-    at a time: host memory holds the model and one tensor, or one tensor alone when `device` is another. InputError if
+    by one, a few ahead: host memory holds the model and those, or those alone when `device` is another. InputError if
     the checkpoint does not fit, or holds NaN, infinity, or a number that `dtype` cannot hold.
     """
     checkpoint = open_checkpoint(path, variant)
@@ -150,14 +151,18 @@ def _fill(module: nn.Module, part: Part[Any], dtype: torch.dtype, device: torch.
         _sources(module, part), key=lambda item: (part.entries[item[2].key].file, part.entries[item[2].key].start)
     )
     with ExitStack() as stack:
-        files: dict[Path, BinaryIO] = {}
-        for name, empty, source in order:
+        paths = {part.entries[source.key].file for _, _, source in order}
+        files = {path: stack.enter_context(open(path, "rb")) for path in paths}
+
+        def read(source: Source) -> Tensor:
             entry = part.entries[source.key]
-            if entry.file not in files:
-                files[entry.file] = stack.enter_context(open(entry.file, "rb"))
-            tensor = read_tensor(files[entry.file], source.key, entry, source.third).to(device)
+            return read_tensor(files[entry.file], source.key, entry, source.third)
+
+        tensors = read_ahead(partial(read, source) for _, _, source in order)
+        for (name, empty, source), tensor in zip(order, tensors, strict=True):
             wanted = torch.float32 if isinstance(module, VAE) and name.startswith(FP32) else dtype
-            state[name] = _convert(tensor, wanted, f"{entry.file}: '{source.key}'", source.transposed, empty.shape)
+            where = f"{part.entries[source.key].file}: '{source.key}'"
+            state[name] = _convert(tensor.to(device), wanted, where, source.transposed, empty.shape)
     module.load_state_dict(state, strict=True, assign=True)
     module.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids
 

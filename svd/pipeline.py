@@ -21,14 +21,17 @@ from torch.nn import functional as F
 
 from . import checkpoint
 from .conditioning import Conditioning, check_size, condition, encode_clip, encode_latent
+from .decoding import decode
 from .edm import c_noise
 from .errors import InputError
 from .guidance import constant, linear
 from .image import rgb, to_pil, to_rgb, to_tensor
+from .memory import decoding_room
 from .pretrained import FeatureExtractor, Scheduler, from_hub
 from .sampler import OnState, sample, start
+from .streaming import Streamed
 from .unet import UNet
-from .vae import VAE, decode
+from .vae import VAE
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -38,6 +41,7 @@ StepEnd = Callable[["StableVideoDiffusionPipeline", int, Tensor, dict[str, Tenso
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 PARTS = ("vae", "image_encoder", "unet", "scheduler", "feature_extractor")
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies", "etag_timeout")
+LITTLE_ROOM = 2**29  # bytes for decoding's temporary tensors
 LOADING_OPTIONS = ("use_safetensors", "low_cpu_mem_usage", "device_map")  # diffusers': here there is one way only
 
 
@@ -66,6 +70,8 @@ class StableVideoDiffusionPipeline:
         self.guidance_scale: Tensor | None = None  # (t,), of the running call
         self.num_timesteps = 0
         self._offload_device: torch.device | None = None
+        self._streaming = False  # the UNet's weights, layer by layer
+        self._streamed: Streamed | None = None
         self._progress: dict[str, Any] = {}
 
     @classmethod
@@ -112,6 +118,7 @@ class StableVideoDiffusionPipeline:
                 dtype = target
             else:
                 device = target
+        self._streamed = None
         for network in (self.vae, self.image_encoder, self.unet):
             network.to(device)
         if dtype is not None:
@@ -131,7 +138,13 @@ class StableVideoDiffusionPipeline:
         except (RuntimeError, AssertionError):
             raise InputError(f"There is no device {str(device)!r} here to bring the networks to.") from None
         self.to("cpu")
-        self._offload_device = torch.device(device)
+        self._offload_device, self._streaming = torch.device(device), False
+
+    def enable_sequential_cpu_offload(self, device: torch.device | str = "cuda") -> None:
+        """The same, and the UNet's weights come to `device` layer by layer while it computes, guidance's two halves
+        run one after the other, and decoding takes little room: the least memory, for the same frames."""
+        self.enable_model_cpu_offload(device)
+        self._streaming = True
 
     def set_progress_bar_config(self, **options: Any) -> None:
         """Options of the tqdm bar, `disable=True` say."""
@@ -250,15 +263,18 @@ class StableVideoDiffusionPipeline:
     def _sample(self, told: Conditioning, x: Tensor, sigmas: Tensor, scale: Tensor, on_state: OnState | None) -> Tensor:
         from tqdm.auto import tqdm
 
-        with tqdm(total=len(sigmas) - 1, **self._progress) as bar, self._at_work(self.unet) as unet:
-            return sample(unet, told, x, sigmas, scale, callback=lambda *_: bar.update(), on_state=on_state)
+        with tqdm(total=len(sigmas) - 1, **self._progress) as bar, self._unet_at_work() as unet:
+            options: dict[str, Any] = {"on_state": on_state, "halves": self._streaming}
+            return sample(unet, told, x, sigmas, scale, callback=lambda *_: bar.update(), **options)
 
     def _decode(
         self, latents: Tensor, decode_chunk_size: int | None, output_type: str | None
     ) -> list[list[Image.Image]] | np.ndarray | Tensor:
         clips, frames = latents.shape[:2]
         with self._at_work(self.vae) as vae:
-            images = decode(vae, latents.flatten(0, 1), frames, decode_chunk_size).unflatten(0, (clips, frames))
+            room = decoding_room(self.device, LITTLE_ROOM if self._streaming else None)
+            images = decode(vae, latents.flatten(0, 1), frames, decode_chunk_size, room=room)
+        images = images.unflatten(0, (clips, frames))
         if output_type == "pt":
             return images
         if output_type == "np":
@@ -275,6 +291,17 @@ class StableVideoDiffusionPipeline:
             yield network.to(self._offload_device)
         finally:
             network.to("cpu")
+
+    @contextmanager
+    def _unet_at_work(self) -> Iterator[Any]:
+        if not self._streaming or self._offload_device is None:
+            with self._at_work(self.unet) as unet:
+                yield unet
+            return
+        if self._streamed is None or self._streamed.unet is not self.unet:
+            self._streamed = Streamed(self.unet, self._offload_device)
+        with self._streamed.on_card() as unet:
+            yield unet
 
     def _own_size(self) -> int:
         if self.unet.config.sample_size is None:

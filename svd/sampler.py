@@ -58,15 +58,17 @@ def sample(
     generators: Sequence[torch.Generator] = (),
     callback: Callback | None = None,
     on_state: OnState | None = None,
+    halves: bool = False,
 ) -> Tensor:
     """Denoises x from sigmas[0] to sigmas[-1].
 
     x: (b t) c h w at noise level sigmas[0] (see `start`), on the network's device. sigmas: (steps + 1,), falling.
-    scale: (t,) guidance of every frame. generators: one per clip, for churn. Returns the latent, (b t) c h w fp32.
+    scale: (t,) guidance of every frame. generators: one per clip, for churn. halves: guidance's two halves run one
+    after the other, in half the memory. Returns the latent, (b t) c h w fp32.
     NonFiniteError names the step after which NaN or infinity appeared.
     """
     frames = len(scale)
-    denoise = guided_denoiser(unet, conditioning.to(x.device, unet.dtype), scale.to(x.device))
+    denoise = guided_denoiser(unet, conditioning.to(x.device, unet.dtype), scale.to(x.device), halves)
     x, sigmas = x.float(), sigmas.to(x.device)
     steps = len(sigmas) - 1
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas), start=1):
@@ -87,25 +89,31 @@ def sample(
     return x
 
 
-def guided_denoiser(unet: UNet, conditioning: Conditioning, scale: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """D(x; sigma) of the guided model. Both halves of guidance go through the network as one batch.
+def guided_denoiser(
+    unet: UNet, conditioning: Conditioning, scale: Tensor, halves: bool = False
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """D(x; sigma) of the guided model. Both halves of guidance go through the network as one batch, or one by one.
 
     Where every frame's scale is 1 the unconditional half cancels, and is not computed. The picture's latent stands
     beside the noisy one as the VAE gave it, scaled neither to unit variance nor by c_in: so the model was trained.
     """
     frames, clips = len(scale), len(conditioning.context)
-    guided = bool((scale != 1).any())
-    told = conditioning.unconditional().cat(conditioning) if guided else conditioning
-    concat = told.concat.repeat_interleave(frames, dim=0)
+    told = [conditioning]
+    if bool((scale != 1).any()):
+        uncond = conditioning.unconditional()
+        told = [uncond, conditioning] if halves else [uncond.cat(conditioning)]
+    concats = [each.concat.repeat_interleave(frames, dim=0) for each in told]
     frame_scale = scale.repeat(clips)[:, None, None, None]
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         x_in = (c_in(sigma) * x).to(unet.dtype)
-        x_in = torch.cat([x_in.repeat(2 if guided else 1, 1, 1, 1), concat], dim=1)
-        v = unet(x_in, c_noise(sigma), told.context, told.scalars, frames).float()  # EDM's F
-        if guided:
-            uncond, cond = v.chunk(2)
-            v = guide(uncond, cond, frame_scale)  # the same as guiding D, which is c_skip x + c_out v for both
+        outputs: list[Tensor] = []  # EDM's F, of one half each
+        for each, concat in zip(told, concats, strict=True):
+            batch = torch.cat([x_in.repeat(len(concat) // len(x_in), 1, 1, 1), concat], dim=1)
+            v = unet(batch, c_noise(sigma), each.context, each.scalars, frames).float()
+            outputs += v.split(len(x))
+        v = guide(*outputs, frame_scale) if len(outputs) == 2 else outputs[0]
+        # Guiding F is the same as guiding D, which is c_skip x + c_out v for both.
         return c_skip(sigma) * x + c_out(sigma) * v
 
     return denoise

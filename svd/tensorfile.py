@@ -9,7 +9,9 @@ import json
 import math
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -143,6 +145,18 @@ def read_tensor(file: BinaryIO, name: str, entry: Entry, third: int | None = Non
     if file.readinto(data.numpy()) != stop - start:  # type: ignore[attr-defined]
         raise InputError(f"{entry.file} changed while it was read; try again.")
     return data.view(DTYPES[entry.dtype]).reshape(shape)
+
+
+def read_ahead(work: Iterable[Callable[[], Tensor]], ahead: int = 3) -> Iterator[Tensor]:
+    """The results of `work` in order, each read by a thread while the caller is busy with those before it."""
+    with ThreadPoolExecutor(1) as reader:  # one: it reads a file from front to back
+        waiting: deque[Future[Tensor]] = deque()
+        for job in work:
+            waiting.append(reader.submit(job))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -4,7 +4,6 @@ Its module tree is the single-file checkpoint's: `encoder`, `quant_conv`, `decod
 `post_quant_conv`.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import VAEConfig
-from .errors import InputError, NonFiniteError
 from .kernels import group_norm, mix, unbiased
 from .layers import GROUPS, Ops, TimeResBlock, Upsample, as_clip, as_images, plus, share
 
@@ -212,36 +210,3 @@ class VAE(nn.Module):
         """Latents at the VAE's scale to frames in -1..1: (b t) c h w -> (b t) 3 H W, in the decoder's precision."""
         z = latent.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return self.decoder(self.post_quant_conv(z), frames)
-
-
-@torch.no_grad()
-def decode(
-    vae: VAE,
-    latent: Tensor,
-    frames: int,
-    frames_per_chunk: int | None = None,
-    callback: Callable[[int, int], None] | None = None,
-) -> Tensor:
-    """The sampler's latent to frames: (b t) c h w -> (b t) 3 H W fp32 in 0..1.
-
-    `frames_per_chunk` bounds memory and is part of the result: the temporal layers see one chunk at a time, and a chunk
-    never spans two clips. None decodes each clip whole. callback(frames done, frames in all) follows each chunk.
-    InputError on a chunk below 1; NonFiniteError names the frames in which NaN or infinity appeared.
-    """
-    size = frames if frames_per_chunk is None else frames_per_chunk
-    if size < 1:
-        raise InputError(f"frames_per_chunk is {size}: decode at least 1 frame at a time (14 is usual).")
-    chunks = [chunk for clip in latent.split(frames) for chunk in clip.split(size)]
-    decoded: list[Tensor] = []
-    done = 0
-    for chunk in chunks:
-        images = vae.decode(chunk / vae.config.scaling_factor, frames=len(chunk)).float()
-        if not images.isfinite().all():
-            raise NonFiniteError(
-                f"Decoding frames {done} to {done + len(chunk) - 1} gave NaN or infinity: load the VAE in bf16 or fp32."
-            )
-        decoded.append((images / 2 + 0.5).clamp(0, 1))
-        done += len(chunk)
-        if callback is not None:
-            callback(done, len(latent))
-    return torch.cat(decoded)

@@ -17,8 +17,9 @@ from oracle import (
 
 from svd_nodes.svd.clip import build_clip
 from svd_nodes.svd.config import UNetConfig, VAEConfig
+from svd_nodes.svd.decoding import decode
 from svd_nodes.svd.unet import UNet
-from svd_nodes.svd.vae import VAE, decode
+from svd_nodes.svd.vae import VAE
 
 TOLERANCE = 1e-5
 SCALARS = torch.tensor([[6, 127, 0.02], [11, 300, 0.3]])

@@ -87,11 +87,13 @@ class _Held(nn.Module):
 class Network(Generic[N]):
     """A network as it travels on a wire. The memory manager loads it before work, and evicts it when others need room.
 
+    memory: what the user chose of fast, balanced and low; where weights lie is the manager's business in all of them.
     streams: whether its layers were built with `ops`; a network without them is loaded whole.
     """
 
-    def __init__(self, module: N, streams: bool = True) -> None:
+    def __init__(self, module: N, memory: str = "fast", streams: bool = True) -> None:
         self.module = module
+        self.memory = memory
         self.streams = streams
         device = memory_manager.get_torch_device()
         self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
@@ -120,6 +122,12 @@ def progress(total: int) -> Callable[..., None]:
         bar.update_absolute(step, total, previewer.decode_latent_to_preview_image("JPEG", denoised) if shown else None)
 
     return report
+
+
+def free_memory() -> int | None:
+    """Bytes that networks and their work may take on the device. None where it has no memory of its own."""
+    device = memory_manager.get_torch_device()
+    return None if memory_manager.is_device_cpu(device) else memory_manager.get_total_memory(device)
 
 
 def storage_device() -> torch.device:

@@ -11,7 +11,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ...svd import memory
 from ...svd.errors import InputError
+from ...svd.streaming import Streamed
+from ...svd.unet import UNet
 from . import standalone_io as io
 from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
 
@@ -103,18 +106,39 @@ N = TypeVar("N", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Network(Generic[N]):
-    """A network as it travels on a wire. It moves to the device at its first work and stays until it is dropped."""
+    """A network as it travels on a wire. It moves to the device at its first work.
+
+    memory: fast, and it stays there; balanced, and it leaves after its work; low, and a UNet's weights come layer by
+    layer.
+    """
 
     module: N
+    memory: str = "fast"
     streams: bool = True
     """Whether its layers were built with `ops`; matters to the editor alone."""
+    _kept: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         device = _device()
         with advising(advice):
-            yield self.module.to(device), device
+            if self.memory == "fast" or device.type != "cuda":
+                yield self.module.to(device), device
+            elif self.memory == "low" and isinstance(self.module, UNet):
+                with self._streamed(device).on_card() as unet:
+                    yield unet, device
+            else:
+                try:
+                    yield self.module.to(device), device
+                finally:
+                    self.module.to("cpu")
+
+    def _streamed(self, device: torch.device) -> Streamed:
+        """Packed once: it takes a second."""
+        if "streamed" not in self._kept:
+            self._kept["streamed"] = Streamed(self.module, device)
+        return self._kept["streamed"]
 
 
 @contextmanager
@@ -137,6 +161,11 @@ def progress(total: int) -> Callable[..., None]:
             on_progress(step, total, denoised)
 
     return report
+
+
+def free_memory() -> int | None:
+    """Bytes free on the device; None where it has no memory of its own."""
+    return memory.free_memory(_device())
 
 
 def storage_device() -> torch.device:

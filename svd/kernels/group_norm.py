@@ -1,5 +1,7 @@
-"""GroupNorm, what is to be added before it, and SiLU after it."""
+"""GroupNorm, what is to be added before it, and SiLU after it; in one step, or in two for maps that come in pieces."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,3 +36,57 @@ def group_norm(x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = Tru
 def as_map(add: Tensor, x: Tensor) -> Tensor:
     """Vectors of every segment (segments c) as something to add to x (n c h w): (n c 1|h 1)."""
     return add.unflatten(0, (len(x), -1)).transpose(1, 2)[..., None]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of k parts of n maps, fp32: each channel's mean and summed squared deviations (n k c), the parts' places (k,)."""
+
+    mean: Tensor
+    squares: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> "Moments":
+        """Of maps (n c h w)."""
+        rows = x.shape[2] * x.shape[3]
+        if fast(x) and channels_last(x):
+            from .gpu import group_norm as gpu
+
+            mean, squares = gpu.moments(x, len(x)).unbind(2)
+            splits = torch.arange(mean.shape[1], device=x.device)
+            step = -(-rows // len(splits))
+            return cls(mean, squares, (rows - splits * step).clamp(max=step).float())
+        pairs = [torch.var_mean(image.float(), dim=(1, 2), correction=0) for image in x]  # one fp32 copy at a time
+        squares, mean = (torch.stack(values)[:, None] for values in zip(*pairs, strict=True))
+        return cls(mean, squares * rows, torch.full((1,), float(rows), device=x.device))
+
+    def of_clips(self, frames: int) -> "Moments":
+        """The moments of images (b t) as those of clips b."""
+        n, k, c = self.mean.shape
+        mean, squares = (y.reshape(n // frames, frames * k, c) for y in (self.mean, self.squares))
+        return Moments(mean, squares, self.count.repeat(frames))
+
+
+def factors(parts: Sequence[Moments], norm: Any) -> tuple[Tensor, Tensor]:
+    """The norm over all parts as a scale and a shift of every channel, (n c) fp32 each."""
+    mean, squares = (torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("mean", "squares"))
+    count = torch.cat([part.count for part in parts])[:, None, None]
+    mean, squares = (y.unflatten(2, (norm.num_groups, -1)) for y in (mean, squares))  # n k g c/g
+    size = count.sum() * mean.shape[-1]
+    centre = (mean * count).sum(dim=(1, 3)) / size  # n g
+    spread = (squares + count * (mean - centre[:, None, :, None]) ** 2).sum(dim=(1, 3)) / size
+    weight, bias = (
+        y.to(mean.device, torch.float32).unflatten(0, (norm.num_groups, -1)) for y in (norm.weight, norm.bias)
+    )
+    scale = weight * (spread + norm.eps).rsqrt()[..., None]  # n g c/g
+    return scale.flatten(1), (bias - centre[..., None] * scale).flatten(1)
+
+
+def scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """silu(scale x + shift): (n c h w) with (n c)."""
+    if fast(x) and channels_last(x):
+        from .gpu import group_norm as gpu
+
+        return gpu.apply(x, scale, shift, silu=True)
+    return F.silu((x * scale[..., None, None] + shift[..., None, None]).to(x.dtype))

@@ -1,0 +1,18 @@
+"""How much memory a device has left for tensors."""
+
+import torch
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be allocated on a card, the allocator's own reserve counted in. None for other devices."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def decoding_room(device: torch.device, most: int | None = None) -> int | None:
+    """What `decode` may take for temporary tensors: most of what is free, `most` bytes at most. None is no limit."""
+    free = free_memory(device)
+    room = None if free is None else int(0.8 * free)
+    return room if most is None else most if room is None else min(room, most)
