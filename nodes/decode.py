@@ -51,6 +51,9 @@ class Decode(io.ComfyNode):
         height, width = (side * config.downscale for side in latents.shape[-2:])
         needed = memory.decoding(config, chunk, height, width, vae.module.dtype.itemsize)
         with vae.at_work(needed, SMALLER.format(chunk)) as (autoencoder, device):
+            spill = vae.memory == "low"
             room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM)
-            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)), room)
+            images = decode(
+                autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)), room, spill
+            )
         return io.NodeOutput(wires.to_image(images))

@@ -70,12 +70,14 @@ class LoadCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint: str, precision: str, memory: str = "auto") -> io.NodeOutput:
         from ..svd.checkpoint import load, open_checkpoint
+        from ..svd.kernels import build
 
         check.require(cls.validate_inputs, checkpoint=checkpoint)
         check.require_choice("precision", precision, PRECISIONS)
         check.require_choice("memory", memory, MODES)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
+        build(host.work_device(), host.precision(precision), host.progress(1))
         models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
         chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
         if memory == "auto":

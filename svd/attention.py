@@ -189,10 +189,10 @@ class SpatialVideoTransformer(nn.Module):
 
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""
-        shares = self.time_mixer.shares(x.tokens.device)
-        vector = shares[0] * x.vector + shares[1] * y.vector
-        maps = (as_map(stream.tokens, 1) for stream in (x, y))
-        return Stream(as_tokens(mix(*maps, *shares, add=vector.to(x.vector.dtype))), torch.zeros_like(x.vector))
+        spatial, temporal = self.time_mixer.shares(x.tokens.device)
+        vector = (spatial * x.vector + temporal * y.vector).to(x.vector.dtype)
+        tokens = as_tokens(mix(as_map(x.tokens, 1), as_map(y.tokens, 1), spatial, temporal, vector))
+        return Stream(tokens, torch.zeros_like(x.vector))
 
 
 def as_tokens(x: Tensor) -> Tensor:

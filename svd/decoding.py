@@ -29,12 +29,14 @@ def decode(
     frames_per_chunk: int | None = None,
     callback: Callable[[int, int], None] | None = None,
     room: int | None = None,
+    spill: bool = False,
 ) -> Tensor:
     """The sampler's latent to frames: (b t) c h w -> (b t) 3 H W fp32 in 0..1.
 
     `frames_per_chunk` is part of the result: the temporal layers see one chunk at a time, and a chunk never spans two
     clips. None decodes each clip whole. `room` is not: a chunk that needs more bytes for its temporary tensors is
-    decoded in pieces, with the same pixels. callback(frames done, frames in all) follows each chunk.
+    decoded in pieces, with the same pixels; `spill` then also parks feature maps in main memory. callback(frames done,
+    frames in all) follows each chunk.
     InputError on a chunk below 1; NonFiniteError names the frames in which NaN or infinity appeared.
     """
     size = frames if frames_per_chunk is None else frames_per_chunk
@@ -44,7 +46,7 @@ def decode(
     decoded: list[Tensor] = []
     done = 0
     for chunk in chunks:
-        images = _decode(vae, chunk / vae.config.scaling_factor, room).float()
+        images = _decode(vae, chunk / vae.config.scaling_factor, room, spill).float()
         if not images.isfinite().all():
             raise NonFiniteError(
                 f"Decoding frames {done} to {done + len(chunk) - 1} gave NaN or infinity: load the VAE in bf16 or fp32."
@@ -56,11 +58,11 @@ def decode(
     return torch.cat(decoded)
 
 
-def _decode(vae: VAE, z: Tensor, room: int | None) -> Tensor:
+def _decode(vae: VAE, z: Tensor, room: int | None, spill: bool) -> Tensor:
     """One chunk of one clip, whole if the room allows it."""
-    if room is None or room >= whole(vae.config, len(z), *z.shape[-2:], vae.dtype.itemsize):
+    if room is None or room >= whole(vae.config, len(z), z.shape[-2], z.shape[-1], vae.dtype.itemsize):
         return vae.decode(z, frames=len(z))
-    return decode_in_pieces(vae, z, frames=len(z), room=room)
+    return decode_in_pieces(vae, z, len(z), room, spill)
 
 
 def whole(config: VAEConfig, frames: int, height: int, width: int, itemsize: int) -> int:
@@ -73,22 +75,25 @@ def whole(config: VAEConfig, frames: int, height: int, width: int, itemsize: int
 
 
 @torch.no_grad()
-def decode_in_pieces(vae: VAE, latent: Tensor, frames: int, room: int) -> Tensor:
+def decode_in_pieces(vae: VAE, latent: Tensor, frames: int, room: int, spill: bool = False) -> Tensor:
     """What vae.decode(latent, frames) gives, (b t) c h w -> (b t) 3 H W, with temporary tensors of about `room` bytes.
 
-    The clip's feature map at full resolution comes on top of the room: 128 channels in the network's precision.
+    The clip's feature map at full resolution comes on top of the room: 128 channels in the network's precision. So does
+    half as much of the level before, unless `spill` parks that in main memory.
     """
     decoder = vae.decoder
     z = vae.post_quant_conv(latent.to(vae.dtype).contiguous(memory_format=torch.channels_last))
     h, upsample = decoder.mid(decoder.conv_in(z), frames), None
     for level in reversed(decoder.up):
         for block in level.block:
-            h = by_frames(_within_frames(block, upsample), h, room)
+            if spill and upsample is not None:
+                h = h.cpu()
+            h = by_frames(_within_frames(block, upsample), h, room, z.device)
             upsample = None
             if isinstance(block, VideoResnetBlock):
                 over_time(block.time_stack, h, frames, share(block.mix_factor, h.device), room)
         upsample = level.upsample
-    h = by_frames(lambda x: decoder.conv_out(group_norm(x, decoder.norm_out)), h, room)
+    h = by_frames(lambda x: decoder.conv_out(group_norm(x, decoder.norm_out)), h, room, z.device)
     if hasattr(decoder.conv_out, "time_mix_conv"):
         h = as_images(decoder.conv_out.time_mix_conv(as_clip(h, frames)), h.shape[-2])
     return h
@@ -98,15 +103,15 @@ def _within_frames(block: ResnetBlock, upsample: Upsample | None) -> Callable[[T
     return lambda x: ResnetBlock.forward(block, x if upsample is None else upsample(x), frames=1)
 
 
-def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int) -> Tensor:
-    """work(x) for something that treats every frame by itself, a few frames at a time."""
-    first = work(x[:1])
+def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int, device: torch.device) -> Tensor:
+    """work(x) on the device for something that treats every frame by itself, a few frames at a time."""
+    first = work(x[:1].to(device))
     shape = (len(x), *first.shape[1:])
-    result = torch.empty(shape, device=x.device, dtype=first.dtype, memory_format=torch.channels_last)
+    result = torch.empty(shape, device=device, dtype=first.dtype, memory_format=torch.channels_last)
     result[:1] = first
     most = max(max(y[0].numel() for y in (x, first)), x.shape[1] * first.shape[2] * first.shape[3])
     for some in torch.arange(1, len(x)).split(max(room // (MAPS * most * x.element_size()), 1)):
-        result[some[0] : some[-1] + 1] = work(x[some[0] : some[-1] + 1])
+        result[some[0] : some[-1] + 1] = work(x[some[0] : some[-1] + 1].to(device))
     return result
 
 

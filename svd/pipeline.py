@@ -26,6 +26,7 @@ from .edm import c_noise
 from .errors import InputError
 from .guidance import constant, linear
 from .image import rgb, to_pil, to_rgb, to_tensor
+from .kernels import build
 from .memory import decoding_room
 from .pretrained import FeatureExtractor, Scheduler, from_hub
 from .sampler import OnState, sample, start
@@ -263,6 +264,7 @@ class StableVideoDiffusionPipeline:
     def _sample(self, told: Conditioning, x: Tensor, sigmas: Tensor, scale: Tensor, on_state: OnState | None) -> Tensor:
         from tqdm.auto import tqdm
 
+        build(self.device, self.unet.dtype)
         with tqdm(total=len(sigmas) - 1, **self._progress) as bar, self._unet_at_work() as unet:
             options: dict[str, Any] = {"on_state": on_state, "halves": self._streaming}
             return sample(unet, told, x, sigmas, scale, callback=lambda *_: bar.update(), **options)
@@ -273,7 +275,7 @@ class StableVideoDiffusionPipeline:
         clips, frames = latents.shape[:2]
         with self._at_work(self.vae) as vae:
             room = decoding_room(self.device, LITTLE_ROOM if self._streaming else None)
-            images = decode(vae, latents.flatten(0, 1), frames, decode_chunk_size, room=room)
+            images = decode(vae, latents.flatten(0, 1), frames, decode_chunk_size, room=room, spill=self._streaming)
         images = images.unflatten(0, (clips, frames))
         if output_type == "pt":
             return images

@@ -112,7 +112,7 @@ def guided_denoiser(
             batch = torch.cat([x_in.repeat(len(concat) // len(x_in), 1, 1, 1), concat], dim=1)
             v = unet(batch, c_noise(sigma), each.context, each.scalars, frames).float()
             outputs += v.split(len(x))
-        v = guide(*outputs, frame_scale) if len(outputs) == 2 else outputs[0]
+        v = guide(outputs[0], outputs[1], frame_scale) if len(outputs) == 2 else outputs[0]
         # Guiding F is the same as guiding D, which is c_skip x + c_out v for both.
         return c_skip(sigma) * x + c_out(sigma) * v
 

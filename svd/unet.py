@@ -3,6 +3,8 @@
 Its module tree is the single-file checkpoint's tree, name for name.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class Stage(nn.ModuleList):
 
 
 def run(
-    stage: Stage, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
+    stage: Any, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
 ) -> Tensor:
     """A stage. A function and not its forward, since a module's call would hold x in memory until the last layer."""
     for layer in stage:
@@ -96,7 +98,7 @@ class UNet(nn.Module):
             maps.append(run(stage, maps[-1], *told))
         maps = [*maps[1:], run(self.middle_block, maps[-1], *told)]
         for stage in self.output_blocks:
-            size = maps[-3].shape[-2:] if len(maps) > 2 else None
+            size = (maps[-3].shape[-2], maps[-3].shape[-1]) if len(maps) > 2 else None
             maps.append(run(stage, concatenate(maps.pop(), maps.pop()), *told, size))
         (h,) = maps
         norm, _, conv = self.out

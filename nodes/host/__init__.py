@@ -20,6 +20,7 @@ if TYPE_CHECKING or "comfy_api" not in sys.modules:
         progress,
         result_device,
         storage_device,
+        work_device,
     )
 else:
     from .comfyui import (
@@ -34,6 +35,7 @@ else:
         progress,
         result_device,
         storage_device,
+        work_device,
     )
 
 __all__ = [
@@ -48,4 +50,5 @@ __all__ = [
     "progress",
     "result_device",
     "storage_device",
+    "work_device",
 ]

@@ -124,6 +124,11 @@ def progress(total: int) -> Callable[..., None]:
     return report
 
 
+def work_device() -> torch.device:
+    """Where networks work."""
+    return memory_manager.get_torch_device()
+
+
 def free_memory() -> int | None:
     """Bytes that networks and their work may take on the device. None where it has no memory of its own."""
     device = memory_manager.get_torch_device()

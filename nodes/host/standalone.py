@@ -126,18 +126,18 @@ class Network(Generic[N]):
             if self.memory == "fast" or device.type != "cuda":
                 yield self.module.to(device), device
             elif self.memory == "low" and isinstance(self.module, UNet):
-                with self._streamed(device).on_card() as unet:
-                    yield unet, device
+                with self._streamed(self.module, device).on_card():
+                    yield self.module, device
             else:
                 try:
                     yield self.module.to(device), device
                 finally:
                     self.module.to("cpu")
 
-    def _streamed(self, device: torch.device) -> Streamed:
+    def _streamed(self, unet: UNet, device: torch.device) -> Streamed:
         """Packed once: it takes a second."""
         if "streamed" not in self._kept:
-            self._kept["streamed"] = Streamed(self.module, device)
+            self._kept["streamed"] = Streamed(unet, device)
         return self._kept["streamed"]
 
 
@@ -161,6 +161,11 @@ def progress(total: int) -> Callable[..., None]:
             on_progress(step, total, denoised)
 
     return report
+
+
+def work_device() -> torch.device:
+    """Where networks work."""
+    return _device()
 
 
 def free_memory() -> int | None:

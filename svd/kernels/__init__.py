@@ -4,6 +4,7 @@ A function here takes the layer that owns the weights. It takes the fast path wh
 otherwise calls the layer, which may be a host's that streams its weights.
 """
 
+from .build import build
 from .geglu import geglu
 from .group_norm import group_norm
 from .layer_norm import layer_norm
@@ -15,6 +16,7 @@ from .temporal_conv import temporal_conv, temporal_conv_onto
 
 __all__ = [
     "add_linear",
+    "build",
     "concatenate",
     "geglu",
     "group_norm",

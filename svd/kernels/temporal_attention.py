@@ -16,7 +16,8 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, frames: int)
 
         if frames <= gpu.MOST_FRAMES and width in gpu.WIDTHS:
             return gpu.temporal_attention(q, k, v, heads, frames)
-    return torch.cat([_attend(*clip, heads) for clip in zip(*(x.split(frames) for x in (q, k, v)), strict=True)])
+    clips = zip(q.split(frames), k.split(frames), v.split(frames), strict=True)
+    return torch.cat([_attend(*clip, heads) for clip in clips])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
