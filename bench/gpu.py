@@ -37,8 +37,8 @@ from ..svd import (
     sample,
     start,
 )
-from ..svd.keymap import Naming, unet_table, vae_table
 from ..svd.kernels import build
+from ..svd.keymap import Naming, unet_table, vae_table
 from ..svd.streaming import Streamed
 from ..tools.random_checkpoint import preset_models
 

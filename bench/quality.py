@@ -32,11 +32,11 @@ BUCKETS = (16, 64, 128, 220)
 
 @dataclass(frozen=True)
 class Settings:
-    """How a clip is made."""
+    """How a clip is made: guidance as in the template `quickstart`."""
 
     steps: int = 15
     low: float = 1.0
-    high: float = 1.5
+    high: float = 2.0
     frames: int = 14
     bucket: float = 128
     width: int = 256
@@ -221,7 +221,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--guidance", type=float, nargs=2, default=(1.0, 1.5))
+    parser.add_argument("--guidance", type=float, nargs=2, default=(Settings.low, Settings.high))
     parser.add_argument("--photographs", type=int, default=len(PHOTOGRAPHS), help="only the first so many")
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets")
     asked = parser.parse_args()

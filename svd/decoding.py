@@ -68,7 +68,7 @@ def _decode(vae: VAE, z: Tensor, room: int | None, spill: bool) -> Tensor:
 def whole(config: VAEConfig, frames: int, height: int, width: int, itemsize: int) -> int:
     """Bytes that decoding `frames` frames at once takes at its peak; height and width of the latent.
 
-    Measured at full size: four feature maps of the finest level's first input, which has the level below's width.
+    Three feature maps of the finest level's first input, which has the level below's width, at full size; rounded up.
     """
     places = height * width * config.downscale**2
     return 4 * frames * places * config.block_out_channels[:2][-1] * itemsize

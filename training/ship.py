@@ -57,11 +57,14 @@ def ship(unet: UNet, vae: VAE, clip: Any, path: Path) -> None:
 
 
 def draw_curves(state: Path, path: Path) -> None:
-    """The recorded losses of the stages, side by side, as a picture. Needs matplotlib."""
+    """The recorded losses of the stages that a folder holds, side by side, as a picture. Needs matplotlib."""
     from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
 
-    figure, axes = pyplot.subplots(1, len(STAGES), figsize=(13, 3.5), constrained_layout=True)
-    for axis, (stage, title) in zip(axes, STAGES.items(), strict=True):
+    trained = {stage: title for stage, title in STAGES.items() if (state / f"{stage}.json").is_file()}
+    figure, axes = pyplot.subplots(
+        1, len(trained), figsize=(13 / 3 * len(trained), 3.5), constrained_layout=True, squeeze=False
+    )
+    for axis, (stage, title) in zip(axes[0], trained.items(), strict=True):
         told = json.loads((state / f"{stage}.json").read_text())
         steps, losses = zip(*told["losses"], strict=True)
         axis.plot(steps, losses, linewidth=0.8)

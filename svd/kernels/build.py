@@ -23,9 +23,10 @@ def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | N
         return
     with torch.no_grad():
         jobs = _jobs(device, dtype)
+    _run(jobs[0], device)  # by itself: it sets Triton up
     with ThreadPoolExecutor(len(jobs)) as threads:
-        waiting = [threads.submit(_run, job, device) for job in jobs]
-        for done, job in enumerate(as_completed(waiting), start=1):
+        waiting = [threads.submit(_run, job, device) for job in jobs[1:]]
+        for done, job in enumerate(as_completed(waiting), start=2):
             job.result()
             if progress is not None:
                 progress(done, len(jobs))
