@@ -110,8 +110,9 @@ def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int, device: to
     result = torch.empty(shape, device=device, dtype=first.dtype, memory_format=torch.channels_last)
     result[:1] = first
     most = max(max(y[0].numel() for y in (x, first)), x.shape[1] * first.shape[2] * first.shape[3])
-    for some in torch.arange(1, len(x)).split(max(room // (MAPS * most * x.element_size()), 1)):
-        result[some[0] : some[-1] + 1] = work(x[some[0] : some[-1] + 1].to(device))
+    step = max(room // (MAPS * most * x.element_size()), 1)
+    for begin in range(1, len(x), step):
+        result[begin : begin + step] = work(x[begin : begin + step].to(device))
     return result
 
 

@@ -1,0 +1,172 @@
+"""Ways to need less memory change nothing in the result."""
+
+import pytest
+import torch
+from oracle import (
+    UNET_CONFIGS,
+    VAE_CONFIGS,
+    diffusers_unet,
+    diffusers_vae,
+    our_unet,
+    our_vae,
+    randomise,
+    relative,
+    unet_config,
+)
+from PIL import Image
+
+from svd_nodes.nodes import memory
+from svd_nodes.nodes.host import standalone
+from svd_nodes.svd import Conditioning, StableVideoDiffusionPipeline, guidance_scale, karras_sigmas, sample
+from svd_nodes.svd.clip import build_clip
+from svd_nodes.svd.config import VAEConfig
+from svd_nodes.svd.decoding import decode, decode_in_pieces
+from svd_nodes.svd.streaming import Streamed
+from svd_nodes.svd.tensorfile import read_ahead
+from svd_nodes.svd.unet import UNet
+from svd_nodes.svd.vae import VAE
+from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
+
+
+@pytest.mark.parametrize("room", [1, 20_000, 300_000])
+@pytest.mark.parametrize("name", ["two layers", "four levels"])
+@pytest.mark.parametrize("frames", [1, 5])
+def test_pieces_of_any_size_give_the_pixels_of_the_whole(name, room, frames, monkeypatch):
+    monkeypatch.setattr("svd_nodes.svd.decoding.FEWEST", 7)  # so that tiny maps are cut too
+    config = VAE_CONFIGS[name]
+    vae = our_vae(config, diffusers_vae(config))
+    latent = torch.randn(2 * frames, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    whole = vae.decode(latent, frames)
+    for spill in (False, True):
+        assert relative(decode_in_pieces(vae, latent, frames, room, spill), whole) <= 1e-5
+    assert relative(decode(vae, latent, frames, room=room), decode(vae, latent, frames)) <= 1e-5
+
+
+def test_plain_decoders_come_in_pieces_too():
+    vae = randomise(VAE(VAEConfig(block_out_channels=(32, 64), temporal_decoder=False, post_quant_conv=True)))
+    latent = torch.randn(3, 4, 5, 6)
+    assert relative(decode_in_pieces(vae, latent, 3, 1), vae.decode(latent, 3)) <= 1e-5
+
+
+def test_a_chunk_that_fits_is_decoded_whole(monkeypatch):
+    config = VAE_CONFIGS["two layers"]
+    vae = our_vae(config, diffusers_vae(config))
+
+    def refuse(*_):
+        raise AssertionError("it would have fitted")
+
+    monkeypatch.setattr("svd_nodes.svd.decoding.decode_in_pieces", refuse)
+    latent = torch.randn(2, 4, 4, 4)
+    decode(vae, latent, 2, room=10**9)
+    with pytest.raises(AssertionError, match="fitted"):
+        decode(vae, latent, 2, room=1000)
+
+
+def told(config, clips: int) -> Conditioning:
+    g = torch.Generator().manual_seed(1)
+    numbers = torch.tensor([[6.0, 127.0, 0.02]]).repeat(clips, 1)
+    context = torch.randn(clips, 1, config.cross_attention_dim[0], generator=g)
+    return Conditioning(context, torch.randn(clips, 4, 6, 8, generator=g), numbers)
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_guidances_halves_one_by_one_give_what_they_give_together(clips):
+    config = unet_config()
+    unet = our_unet(config, diffusers_unet(config))
+    x = torch.randn(3 * clips, 4, 6, 8, generator=torch.Generator().manual_seed(2))
+    scale = guidance_scale("linear", 1.0, 3.0, 3)
+    together, apart = (sample(unet, told(config, clips), x, karras_sigmas(3), scale, halves=h) for h in (False, True))
+    assert relative(apart, together) <= 1e-5
+
+
+@pytest.mark.parametrize("name", ["four levels", "other levels on the way up", "two transformer layers"])
+def test_streamed_weights_give_the_same_bits(name):
+    config = UNET_CONFIGS[name]
+    unet = our_unet(config, diffusers_unet(config))
+    before = {name: p.clone() for name, p in unet.state_dict().items()}
+    args = torch.randn(4, 8, 8, 8), torch.tensor(0.3), torch.randn(2, 1, 32), torch.ones(2, 3), 2
+    with torch.no_grad():
+        whole = unet(*args)
+        streamed = Streamed(unet, "cpu")
+        with streamed.on_card() as working:
+            assert torch.equal(working(*args), whole)
+            assert torch.equal(working(*args), whole), "the belt goes round"
+        assert torch.equal(unet(*args), whole)
+    assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
+    packed = {memory.untyped_storage().data_ptr() for memory in streamed.packed}
+    layers = [p for layer in streamed.layers for p in layer.parameters()]
+    assert {p.untyped_storage().data_ptr() for p in layers} == packed, "nothing is held twice"
+
+
+def test_streaming_ends_cleanly_after_an_error():
+    config = unet_config()
+    unet = our_unet(config, diffusers_unet(config))
+    before = {name: p.clone() for name, p in unet.state_dict().items()}
+    streamed = Streamed(unet, "cpu")
+    args = torch.randn(2, 8, 8, 8), torch.tensor(0.3), torch.randn(1, 1, 32), torch.ones(1, 3), 2
+    with torch.no_grad(), pytest.raises(ZeroDivisionError), streamed.on_card() as working:
+        working(*args)
+        raise ZeroDivisionError
+    assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
+    assert not any(layer._forward_pre_hooks for layer in streamed.layers)
+
+
+def test_the_pipelines_offloading_gives_the_same_frames():
+    models = preset_models("tiny")
+    pipe = StableVideoDiffusionPipeline(models.vae, models.clip, models.unet, num_frames=3)
+    pipe.set_progress_bar_config(disable=True)
+    picture = Image.effect_noise((40, 30), 60)
+
+    def frames():
+        size = {"height": 24, "width": 32, "num_inference_steps": 2, "num_frames": 3, "output_type": "pt"}
+        return pipe(picture, generator=torch.Generator().manual_seed(0), **size).frames
+
+    plain = frames()
+    pipe.enable_sequential_cpu_offload("cpu")
+    once, again = frames(), frames()
+    assert relative(once, plain) <= 1e-4, (
+        "the halves one by one round otherwise; here within a fortieth of a grey level"
+    )
+    assert torch.equal(once, again), "a second call uses what the first has packed"
+    pipe.enable_model_cpu_offload("cpu")
+    assert torch.equal(frames(), plain)
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "chosen"),
+    [
+        ("auto", None, "fast"),
+        ("auto", 80 * GIB, "fast"),
+        ("auto", 7 * GIB, "balanced"),
+        ("auto", 3 * GIB, "low"),
+        ("low", 80 * GIB, "low"),
+        ("fast", 1 * GIB, "fast"),
+    ],
+)
+def test_auto_looks_at_the_free_memory(asked, free, chosen):
+    full = PRESETS["full"]
+    with torch.device("meta"):
+        unet, vae, clip = UNet(full.unet), VAE(full.vae), build_clip(full.clip)
+    assert memory.choose(asked, unet.half(), (vae.half(), clip.half()), free) == chosen
+
+
+def test_every_memory_mode_runs_in_the_nodes():
+    module = preset_models("tiny").vae
+    for mode in memory.MODES[1:]:
+        with standalone.Network(module, mode).at_work(0, "advice") as (network, device):
+            assert network is module
+            assert device == standalone.default_device()
+
+
+def test_reading_ahead_keeps_the_order_and_passes_errors_on():
+    jobs = [lambda i=i: torch.tensor(i) for i in range(10)]
+    assert [int(x) for x in read_ahead(iter(jobs), ahead=3)] == list(range(10))
+
+    def broken():
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(read_ahead([*jobs, broken, *jobs]))
