@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .queue.command import queue
 from .sentences import BAD_INPUT, sentences
 
 if TYPE_CHECKING:
@@ -263,6 +264,9 @@ def convert(
         found = find(source, checkpoints or [])
         write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
         typer.echo(destination)
+
+
+app.command()(queue)
 
 
 def _show(report: "Report") -> None:
