@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ...svd.errors import InputError
 from ..files import prepare_folder
 from ..graph import read_document
 from ..sentences import FAILED, INTERRUPTED, fail, sentences
@@ -73,7 +74,7 @@ def queue(
         with manifest.locked(output), EditorServer(server) as editor, _server_sentences(editor):
             jobs = plan(read_document(workflow), editor.object_info(), asked)
             book = _open_manifest(options, asked, editor)
-            failed = _work(jobs, book, editor, patience)
+            failed = _work(jobs, book, editor, options)
         if failed:
             fail("\n".join(failed), FAILED)
 
@@ -92,13 +93,17 @@ def _open_manifest(options: Options, asked: Asked, editor: EditorServer) -> Mani
     return book
 
 
-def _work(jobs: Sequence[Job], book: Manifest, editor: EditorServer, patience: float) -> list[str]:
+def _work(jobs: Sequence[Job], book: Manifest, editor: EditorServer, options: Options) -> list[str]:
     """Runs the jobs and prints the files of all that are done. Returns a sentence for each that failed."""
     bars = QueueBars()
-    work = Work(jobs, book, editor, bars, patience)
+    work = Work(jobs, book, editor, bars, options.patience)
     try:
         with bars:
             work.run()
+    except InputError:
+        if not options.resume and not work.accepted:  # as if it had not been asked
+            book.path.unlink(missing_ok=True)
+        raise
     except KeyboardInterrupt:
         bars.say(_cancelled(work))
         raise typer.Exit(INTERRUPTED) from None

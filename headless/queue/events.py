@@ -23,7 +23,7 @@ class Events:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close(timeout=1)
+        self._socket.shutdown()  # no farewell: the server may be gone
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """The next message; None if none came in this time, or only a preview picture."""

@@ -61,7 +61,7 @@ class EditorServer:
         body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
         reply = self._ask("POST", "/prompt", (200, 400), json=body)
         if reply.status_code == 400:
-            raise Refused("\n".join(_refusals(reply.json(), prompt)))
+            raise Refused("\n".join(dict.fromkeys(_refusals(reply.json(), prompt))))
         return str(reply.json()["prompt_id"])
 
     def in_queue(self) -> set[str]:
@@ -87,7 +87,7 @@ class EditorServer:
         asked = {name: file.get(name, "") for name in ("filename", "subfolder", "type")}
         try:
             with self._http.stream("GET", "view", params=asked) as reply:
-                if reply.status_code != 200:
+                if self._checked(reply, "/view", (200, 404)).status_code == 404:
                     return None
                 for chunk in reply.iter_bytes():
                     digest.update(chunk)
@@ -104,6 +104,9 @@ class EditorServer:
             reply = self._http.request(method, path.lstrip("/"), **more)
         except httpx.TransportError as error:
             raise Unreachable(str(error)) from error
+        return self._checked(reply, path, fine)
+
+    def _checked(self, reply: httpx.Response, path: str, fine: Container[int]) -> httpx.Response:
         if reply.status_code in BUSY:
             raise Unreachable(f"it answered {reply.status_code}")
         if reply.status_code in (401, 403):
@@ -130,10 +133,16 @@ def _refusals(reply: Mapping[str, Any], prompt: Mapping[str, Any]) -> Iterable[s
     for id, fault in reply.get("node_errors", {}).items():
         title = prompt.get(id, {}).get("_meta", {}).get("title") or fault.get("class_type", "?")
         for error in fault.get("errors", []):
-            name = (error.get("extra_info") or {}).get("input_name")
-            where = f"{name}: " if name else ""
-            yield f'Node {id} "{title}": {where}{error.get("message", "")} ({error.get("details", "")}).'
+            yield f'Node {id} "{title}": {_told(error)}'
     if not reply.get("node_errors"):
         error = reply.get("error", {})
-        told = error if isinstance(error, str) else f"{error.get('message', '')} ({error.get('details', '')})"
+        told = error if isinstance(error, str) else " ".join(filter(None, (error.get("message"), error.get("details"))))
         yield f"The server refused the workflow: {told}."
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """One fault of a node. What the node says itself needs no more words; what the server says needs the input."""
+    name, details = (error.get("extra_info") or {}).get("input_name"), str(error.get("details", ""))
+    if error.get("type") == "custom_validation_failed":
+        return details.removeprefix(f"{name} - ")
+    return f"{f'{name}: ' if name else ''}{error.get('message', '')} ({details})."

@@ -38,7 +38,7 @@ class Work:
         self._prompts = {job.name: job.prompt for job in jobs}
         self._manifest, self._server, self._bars, self._patience = manifest, server, bars, patience
         self._pictures = {job.picture.sha256: job.picture for job in jobs if job.picture}
-        self._accepted = False
+        self.accepted = False  # whether the server has taken a job of this run
 
     @property
     def unfinished(self) -> list[Record]:
@@ -150,9 +150,9 @@ class Work:
         prompt = named(self._prompts[record.name], record)
         try:
             self._server.queue(prompt, str(record.prompt_id), self._manifest.client_id)
-            self._accepted = True
+            self.accepted = True
         except Refused as error:
-            if not self._accepted:  # they are all alike
+            if not self.accepted:  # they are all alike
                 raise InputError(str(error)) from None
             self._fail(record, str(error))
 
