@@ -14,7 +14,7 @@ from queue import Queue
 
 import pytest
 from stand_in import film, stand_in
-from tiny_files import WORKFLOWS, picture
+from tiny_files import ROOT, WORKFLOWS, picture
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
@@ -395,6 +395,27 @@ def test_a_full_disk(folder, server, monkeypatch):
     assert "To go on, give the same command with --resume." in err
     assert call(server, *EIGHT, "--resume")[0] == 0
     assert_whole(server)
+
+
+# ---- the lines in the README
+
+
+def readme_lines(server_url):
+    """The README's plain Python for a server, with workflow and pictures as they are here."""
+    section = (ROOT / "README.md").read_text().partition("## From a queue")[2].partition("\n## ")[0]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    assert "http://127.0.0.1:8188" in lines
+    return lines.replace("http://127.0.0.1:8188", server_url).replace("workflows/api", str(WORKFLOWS / "api"))
+
+
+def test_the_readmes_lines_do_the_same(folder, server):
+    lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
+    subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=30)
+    assert set(os.listdir()) == {"a.png", "b.png", *(f"{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2))}
+    assert set(server.rendered.values()) == {1}
+    assert is_whole(Path("a_seed1.mp4").read_bytes())
+    assert {Path(name).name for name in server.uploads} == {"a.png", "b.png"}
+    assert server.uploads["a.png"] == Path("a.png").read_bytes()
 
 
 # ---- its parts
