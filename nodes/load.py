@@ -62,6 +62,7 @@ class LoadCheckpoint(io.ComfyNode):
         check.require_choice("precision", precision, PRECISIONS)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
-        models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
+        dtype, device = host.precision(precision), host.storage_device()
+        models = load(path, dtype=dtype, device=device, ops=host.ops, on_tensor=host.heed_cancel)
         model, clip, vae = host.Network(models.unet), host.Network(models.clip, streams=False), host.Network(models.vae)
         return io.NodeOutput(model, clip, vae)

@@ -101,10 +101,28 @@ class Network(Generic[N]):
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         try:
             memory_manager.load_models_gpu([self._patcher], memory_required=memory, force_full_load=not self.streams)
-            yield self.module, self._patcher.load_device
+            with _heeding_cancel(self.module):
+                yield self.module, self._patcher.load_device
         except memory_manager.OOM_EXCEPTION as error:
             memory_manager.unload_all_models()
             raise MemoryError(advice) from error
+
+
+@contextmanager
+def _heeding_cancel(network: nn.Module) -> Iterator[None]:
+    """Looks at the cancel button before every block of a network: a single step can take longer than anyone waits."""
+    lists = [module for module in network.modules() if isinstance(module, nn.ModuleList)]
+    hooks = [block.register_forward_pre_hook(lambda *_: heed_cancel()) for blocks in lists for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def heed_cancel() -> None:
+    """Ends the run here if the user has pressed cancel."""
+    memory_manager.throw_exception_if_processing_interrupted()
 
 
 def progress(total: int) -> Callable[..., None]:

@@ -139,6 +139,10 @@ def progress(total: int) -> Callable[..., None]:
     return report
 
 
+def heed_cancel() -> None:
+    """Nothing to do: without an editor, Ctrl-C ends the run by itself."""
+
+
 def storage_device() -> torch.device:
     """Where networks are loaded to, and wait for their first work."""
     return torch.device("cpu")
