@@ -28,10 +28,10 @@ INSIDE = 0.5  # seconds after a node has begun that cancel is pressed
 NANO = REPOSITORY / "assets" / "checkpoints" / "svd_nano.safetensors"
 NODES = ("StableVideoEncodeClip", "StableVideoEncodeLatent", "StableVideoSample", "StableVideoDecode")
 SIZES = {  # of the work in which a node is cancelled: width, height, pictures, frames
-    "StableVideoEncodeClip": (64, 64, 1024, 1),
+    "StableVideoEncodeClip": (64, 64, 256, 1),
     "StableVideoEncodeLatent": (1024, 576, 4, 1),
     "StableVideoSample": (1024, 576, 1, 14),
-    "StableVideoDecode": (1024, 576, 1, 14),
+    "StableVideoDecode": (512, 320, 1, 14),
 }
 
 

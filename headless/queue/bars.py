@@ -44,9 +44,10 @@ class QueueBars:
     def stepped(self, name: str, step: int, total: int) -> None:
         self._progress.update(self._line(name), completed=step, total=total)
 
-    def over(self, name: str, what: str) -> None:
-        """The job is done, or failed; `what` says which."""
-        self._progress.update(self._line(name), completed=1, total=1, what=escape(what))
+    def over(self, name: str, what: str, failed: bool = False) -> None:
+        """The job is done, or has failed; `what` says it in a word or two."""
+        style = "[/][bold red]" if failed else ""
+        self._progress.update(self._line(name), completed=1, total=1, what=style + escape(what))
         self._progress.stop_task(self._line(name))
         self._progress.advance(self._all)
         self._over += 1

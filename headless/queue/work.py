@@ -177,7 +177,7 @@ class Work:
     def _fail(self, record: Record, why: str) -> None:
         record.state, record.error = "failed", why
         self._manifest.save()
-        self._bars.over(record.name, "failed")
+        self._bars.over(record.name, "failed", failed=True)
 
     def _title(self, record: Record, node: str) -> str:
         entry = self._prompts[record.name].get(node, {})
