@@ -4,14 +4,14 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. Results go to stdout
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from .queue.command import queue
+from .sentences import BAD_INPUT, sentences
 
 if TYPE_CHECKING:
     from .checkpoints import Report
@@ -21,8 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class Fit(StrEnum):
@@ -109,7 +107,7 @@ def run(
     device: Device = None,
 ) -> None:
     """Run a saved workflow and print the files it made."""
-    with _sentences():
+    with sentences():
         from . import run as runner
         from .progress import Bars
 
@@ -191,7 +189,7 @@ def generate(
     overwrite: Overwrite = False,
 ) -> None:
     """Make a video from each picture, without a workflow, and print where it is."""
-    with _sentences():
+    with sentences():
         from . import generate as maker
         from .progress import Bars
 
@@ -234,7 +232,7 @@ def inspect(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
-    with _sentences():
+    with sentences():
         from .checkpoints import find
         from .checkpoints import inspect as look
 
@@ -259,13 +257,16 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint in the other layout, or in another precision, and print where it is."""
-    with _sentences():
+    with sentences():
         from .checkpoints import convert as write
         from .checkpoints import find
 
         found = find(source, checkpoints or [])
         write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
         typer.echo(destination)
+
+
+app.command()(queue)
 
 
 def _show(report: "Report") -> None:
@@ -282,39 +283,6 @@ def _show(report: "Report") -> None:
     ]
     lines += [f"{'missing':<10}{sentence}" for sentence in report.missing or ("nothing",)]
     typer.echo("\n".join(lines))
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turns what a user can do something about into one sentence on stderr and an exit code."""
-    from ..svd.errors import InputError, NonFiniteError
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except InputError as error:
-        from .advice import advice
-
-        _fail(str(error), BAD_INPUT, advice(str(error)))
-    except (NonFiniteError, MemoryError) as error:
-        _fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
-    except OSError as error:
-        from .files import reason
-
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(f"A file could not be written or read{where}: {reason(error)}.", FAILED)
-
-
-def _fail(sentences: str, code: int, hint: str | None = None) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    for sentence in sentences.splitlines():
-        console.print(f"[bold red]{'bad input' if code == BAD_INPUT else 'failed'}[/]", end="  ")
-        console.print(sentence, markup=False)
-    if hint:
-        console.print(hint, markup=False)
-    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -77,8 +77,9 @@ class LoadCheckpoint(io.ComfyNode):
         check.require_choice("memory", memory, MODES)
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
-        build(host.work_device(), host.precision(precision), host.progress(1))
-        models = load(path, dtype=host.precision(precision), device=host.storage_device(), ops=host.ops)
+        dtype = host.precision(precision)
+        build(host.work_device(), dtype, host.progress(1))
+        models = load(path, dtype=dtype, device=host.storage_device(), ops=host.ops, on_tensor=host.heed_cancel)
         chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
         if memory == "auto":
             log.info("Memory: %s.", chosen)

@@ -1,7 +1,7 @@
 """From a file to networks: built on the meta device, checked that every tensor has its place, read one by one."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .clip import build_clip
+from .clip import build_clip, clip_shapes
+from .config import Shapes
 from .errors import InputError
 from .keymap import Source
 from .layout import Checkpoint, Part, open_checkpoint
@@ -75,8 +76,9 @@ class Misfit:
 
 def check(checkpoint: Checkpoint) -> list[Misfit]:
     """What is missing, unexpected or misshapen in an opened checkpoint, one entry per network that it does not fill."""
-    modules = _build(checkpoint, nn)
-    found = (_misfit(name, modules[name], part) for name, part in checkpoint.parts.items())
+    shapes = {name: _shapes(module) for name, module in _build_own(checkpoint, nn).items()}
+    shapes["CLIP"] = clip_shapes(checkpoint.clip.config)
+    found = (_misfit(name, shapes[name], part) for name, part in checkpoint.parts.items())
     return [misfit for misfit in found if misfit]
 
 
@@ -87,21 +89,23 @@ def load(
     device: torch.device | str = "cpu",
     ops: Any = nn,
     variant: str | None = None,
+    on_tensor: Callable[[], object] | None = None,
 ) -> Models:
     """Loads a single file or a diffusers folder into the three networks.
 
     dtype: of all weights but the VAE's encoder and quant_conv, which stay fp32. ops: where the layers that own weights
-    come from. variant: of a folder's files, "fp16" say. Weights are channels-last, need no gradients, and are read one
-    by one, a few ahead: host memory holds the model and those, or those alone when `device` is another. InputError if
-    the checkpoint does not fit, or holds NaN, infinity, or a number that `dtype` cannot hold.
+    come from. variant: of a folder's files, "fp16" say. on_tensor: called before each tensor is used; raising in it
+    ends the loading. Weights are channels-last, need no gradients, and are read one by one, a few ahead: host memory
+    holds the model and those, or those alone when `device` is another. InputError if the checkpoint does not fit, or
+    holds NaN, infinity, or a number that `dtype` cannot hold.
     """
     checkpoint = open_checkpoint(path, variant)
     modules = _build(checkpoint, ops)
     for name, part in checkpoint.parts.items():
-        if misfit := _misfit(name, modules[name], part):
+        if misfit := _misfit(name, _shapes(modules[name]), part):
             raise InputError(misfit.sentence(checkpoint.path))
     for name, part in checkpoint.parts.items():
-        _fill(modules[name], part, dtype, torch.device(device))
+        _fill(modules[name], part, dtype, torch.device(device), on_tensor)
     return Models(
         **{name.lower(): module for name, module in modules.items()},
         family=checkpoint.family,
@@ -113,22 +117,37 @@ def load(
 
 def _build(checkpoint: Checkpoint, ops: Any) -> dict[str, Any]:
     """The networks without weights."""
+    own = _build_own(checkpoint, ops)
+    with _as_input_error(checkpoint):
+        return own | {"CLIP": build_clip(checkpoint.clip.config)}
+
+
+def _build_own(checkpoint: Checkpoint, ops: Any) -> dict[str, Any]:
+    """Those of them that are ours."""
+    with _as_input_error(checkpoint), torch.device("meta"):
+        return {"UNet": UNet(checkpoint.unet.config, ops), "VAE": VAE(checkpoint.vae.config, ops)}
+
+
+@contextmanager
+def _as_input_error(checkpoint: Checkpoint) -> Iterator[None]:
     try:
-        with torch.device("meta"):
-            unet, vae = UNet(checkpoint.unet.config, ops), VAE(checkpoint.vae.config, ops)
-        return {"UNet": unet, "VAE": vae, "CLIP": build_clip(checkpoint.clip.config)}
+        yield
     except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{checkpoint.path} describes a network that cannot be built ({error}).") from error
 
 
-def _sources(module: nn.Module, part: Part[Any]) -> Iterator[tuple[str, Tensor, Source]]:
+def _shapes(module: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _sources(shapes: Shapes, part: Part[Any]) -> Iterator[tuple[str, Source]]:
     """Every tensor of a network, and where it lies."""
-    for name, tensor in module.state_dict().items():
-        yield name, tensor, part.naming.source(name, tuple(tensor.shape))
+    for name, shape in shapes.items():
+        yield name, part.naming.source(name, shape)
 
 
-def _misfit(name: str, module: nn.Module, part: Part[Any]) -> Misfit | None:
-    wanted = {source.key: source.shape for _, _, source in _sources(module, part)}
+def _misfit(name: str, shapes: Shapes, part: Part[Any]) -> Misfit | None:
+    wanted = {source.key: source.shape for _, source in _sources(shapes, part)}
     there = {key: entry.shape for key, entry in part.entries.items()}
     missing = tuple(key for key in wanted if key not in there)
     unexpected = tuple(key for key in there if key not in wanted)
@@ -144,30 +163,39 @@ def _by(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def _fill(module: nn.Module, part: Part[Any], dtype: torch.dtype, device: torch.device) -> None:
+def _fill(
+    module: nn.Module,
+    part: Part[Any],
+    dtype: torch.dtype,
+    device: torch.device,
+    on_tensor: Callable[[], object] | None,
+) -> None:
     """Reads a network's weights, in the order they lie on the disk, and assigns them."""
     state: dict[str, Tensor] = {}
+    shapes = _shapes(module)
     order = sorted(
-        _sources(module, part), key=lambda item: (part.entries[item[2].key].file, part.entries[item[2].key].start)
+        _sources(shapes, part), key=lambda item: (part.entries[item[1].key].file, part.entries[item[1].key].start)
     )
     with ExitStack() as stack:
-        paths = {part.entries[source.key].file for _, _, source in order}
+        paths = {part.entries[source.key].file for _, source in order}
         files = {path: stack.enter_context(open(path, "rb")) for path in paths}
 
         def read(source: Source) -> Tensor:
             entry = part.entries[source.key]
             return read_tensor(files[entry.file], source.key, entry, source.third)
 
-        tensors = read_ahead(partial(read, source) for _, _, source in order)
-        for (name, empty, source), tensor in zip(order, tensors, strict=True):
+        tensors = read_ahead(partial(read, source) for _, source in order)
+        for (name, source), tensor in zip(order, tensors, strict=True):
             wanted = torch.float32 if isinstance(module, VAE) and name.startswith(FP32) else dtype
+            if on_tensor:
+                on_tensor()
             where = f"{part.entries[source.key].file}: '{source.key}'"
-            state[name] = _convert(tensor.to(device), wanted, where, source.transposed, empty.shape)
+            state[name] = _convert(tensor.to(device), wanted, where, source.transposed, shapes[name])
     module.load_state_dict(state, strict=True, assign=True)
     module.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids
 
 
-def _convert(tensor: Tensor, dtype: torch.dtype, where: str, transposed: bool, shape: torch.Size) -> Tensor:
+def _convert(tensor: Tensor, dtype: torch.dtype, where: str, transposed: bool, shape: tuple[int, ...]) -> Tensor:
     """Casts, checks and lays out one weight."""
     result = tensor.to(dtype)
     if not is_finite(result):

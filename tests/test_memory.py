@@ -104,9 +104,14 @@ def test_streaming_ends_cleanly_after_an_error():
     before = {name: p.clone() for name, p in unet.state_dict().items()}
     streamed = Streamed(unet, "cpu")
     args = torch.randn(2, 8, 8, 8), torch.tensor(0.3), torch.randn(1, 1, 32), torch.ones(1, 3), 2
-    with torch.no_grad(), pytest.raises(ZeroDivisionError), streamed.on_card() as working:
-        working(*args)
-        raise ZeroDivisionError
+
+    def interrupted():
+        with streamed.on_card() as working:
+            working(*args)
+            raise ZeroDivisionError
+
+    with torch.no_grad(), pytest.raises(ZeroDivisionError):
+        interrupted()
     assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
     assert not any(layer._forward_pre_hooks for layer in streamed.layers)
 

@@ -15,8 +15,8 @@ from oracle import (
     unet_config,
 )
 
-from svd_nodes.svd.clip import build_clip
-from svd_nodes.svd.config import UNetConfig, VAEConfig
+from svd_nodes.svd.clip import build_clip, clip_shapes
+from svd_nodes.svd.config import CLIPConfig, UNetConfig, VAEConfig
 from svd_nodes.svd.decoding import decode
 from svd_nodes.svd.unet import UNet
 from svd_nodes.svd.vae import VAE
@@ -160,6 +160,11 @@ def test_clip_equals_transformers():
     ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
     pixels = torch.randn(2, 3, 224, 224)
     assert torch.equal(ours(pixel_values=pixels).image_embeds, theirs(pixel_values=pixels).image_embeds)
+
+
+@pytest.mark.parametrize("config", [CLIP_CONFIG, CLIPConfig(), CLIPConfig(num_hidden_layers=1, projection_dim=7)])
+def test_the_clip_that_inspect_expects_is_the_one_that_is_built(config):
+    assert clip_shapes(config) == {name: tuple(t.shape) for name, t in build_clip(config).state_dict().items()}
 
 
 def _count(model: torch.nn.Module) -> int:

@@ -103,10 +103,36 @@ class Network(Generic[N]):
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         try:
             memory_manager.load_models_gpu([self._patcher], memory_required=memory, force_full_load=not self.streams)
-            yield self.module, self._patcher.load_device
+            device = self._patcher.load_device
+            with _heeding_cancel(self.module, device):
+                yield self.module, device
         except memory_manager.OOM_EXCEPTION as error:
             memory_manager.unload_all_models()
             raise MemoryError(advice) from error
+
+
+@contextmanager
+def _heeding_cancel(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Looks at the cancel button within a step or a chunk, which can take longer than anyone waits.
+
+    Before every block of the network; on the CPU, where a block can take seconds, before every layer.
+    """
+    modules = list(network.modules())
+    if device.type == "cpu":
+        places = [module for module in modules if not any(True for _ in module.children())]
+    else:
+        places = [block for blocks in modules if isinstance(blocks, nn.ModuleList) for block in blocks]
+    hooks = [place.register_forward_pre_hook(lambda *_: heed_cancel()) for place in places]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def heed_cancel() -> None:
+    """Ends the run here if the user has pressed cancel."""
+    memory_manager.throw_exception_if_processing_interrupted()
 
 
 def progress(total: int) -> Callable[..., None]:

@@ -173,6 +173,10 @@ def free_memory() -> int | None:
     return memory.free_memory(_device())
 
 
+def heed_cancel() -> None:
+    """Nothing to do: without an editor, Ctrl-C ends the run by itself."""
+
+
 def storage_device() -> torch.device:
     """Where networks are loaded to, and wait for their first work."""
     return torch.device("cpu")

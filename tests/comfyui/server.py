@@ -47,9 +47,10 @@ class Refused(Exception):
 class Server:
     """A running ComfyUI and the folder it works in."""
 
-    def __init__(self, base: Path, port: int) -> None:
+    def __init__(self, base: Path, port: int, pid: int) -> None:
         self.base = base
         self.port = port
+        self.pid = pid
 
     @property
     def log(self) -> str:
@@ -101,23 +102,27 @@ class Server:
 
 
 @contextmanager
-def running_server(base: Path, *options: str) -> Iterator[Server]:
-    """A server on a free port with this repository as its only pack; `base` holds its models, input and output.
+def running_server(base: Path, *options: str, port: int = 0) -> Iterator[Server]:
+    """A server with this repository as its only pack; `base` holds its models, input and output.
 
     The pack is a copy without checkpoints, as on a fresh install, whatever `make demo` has left in the repository.
+    A `base` that is there is used as it is: a server started in it again has its files, and no queue and no history.
+    port: 0 for a free one.
     """
-    shutil.copytree(REPOSITORY, base / "custom_nodes" / "svd-nodes", ignore=NOT_THE_PACK)
-    for folder in ("input", "output", "models/checkpoints", "models/diffusers", "user"):
-        (base / folder).mkdir(parents=True)
+    if not base.exists():
+        shutil.copytree(REPOSITORY, base / "custom_nodes" / "svd-nodes", ignore=NOT_THE_PACK)
+        for folder in ("input", "output", "models/checkpoints", "models/diffusers", "user"):
+            (base / folder).mkdir(parents=True)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     command = [str(interpreter()), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    with open(base / "server.log", "wb") as log:
+    with open(base / "server.log", "ab") as log:
         process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
-    server = Server(base, port)
+    server = Server(base, port, process.pid)
     try:
         _wait_until_up(server, process)
         yield server

@@ -1,0 +1,66 @@
+"""The queue on the terminal: one line a job, and one for all of them. Into a log: one line when a job is over."""
+
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+SHOWN = 14  # jobs; a terminal shows no more of a taller display than its top
+
+
+class QueueBars:
+    """Draws on stderr, so that what is printed on stdout is the results alone."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[dim]{task.fields[what]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._lines: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, total: int, done: int) -> None:
+        """So many jobs there are, and so many are done already."""
+        self._all = self._progress.add_task("[bold]all", total=total, completed=done, what="jobs")
+        self._over, self._total = done, total
+
+    def at(self, name: str, node: str) -> None:
+        """The job has come to this node."""
+        self._progress.reset(self._line(name), total=None, what=escape(node), start=True)
+
+    def stepped(self, name: str, step: int, total: int) -> None:
+        self._progress.update(self._line(name), completed=step, total=total)
+
+    def over(self, name: str, what: str, failed: bool = False) -> None:
+        """The job is done, or has failed; `what` says it in a word or two."""
+        style = "[/][bold red]" if failed else ""
+        self._progress.update(self._line(name), completed=1, total=1, what=style + escape(what))
+        self._progress.stop_task(self._line(name))
+        self._progress.advance(self._all)
+        self._over += 1
+        if self._progress.disable:
+            self._console.print(f"{self._over}/{self._total}  {name}  {what}", markup=False)
+
+    def say(self, sentence: str) -> None:
+        """Something that concerns all jobs, such as a lost connection."""
+        self._console.print(sentence, markup=False)
+
+    def _line(self, name: str) -> TaskID:
+        if name not in self._lines:
+            while len(self._lines) >= SHOWN:
+                self._progress.remove_task(self._lines.pop(next(iter(self._lines))))
+            self._lines[name] = self._progress.add_task(escape(name), total=None, what="")
+        return self._lines[name]

@@ -1,0 +1,143 @@
+"""What was asked for and what became of it: one JSON file beside the results, whole at every moment.
+
+With it a client that was killed, or that comes back after the server was restarted, knows which clips it has, and
+under which ids the server may still know the others.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from ...svd.errors import InputError
+from .plan import Job
+
+NAME = "manifest.json"
+VERSION = 1
+
+State = Literal["waiting", "queued", "done", "failed"]
+
+
+@dataclass
+class Result:
+    """A file of a job: its name beside the manifest, and where the server has it."""
+
+    file: str
+    bytes: int
+    sha256: str
+    server: dict[str, str]
+
+
+@dataclass
+class Record:
+    """One job. `prompt_id` is written down before the server is told, so that no handed-over job is ever forgotten."""
+
+    name: str
+    key: str
+    picture: str | None = None
+    picture_sha256: str | None = None
+    seed: int | None = None
+    state: State = "waiting"
+    prompt_id: str | None = None
+    seconds: float | None = None
+    files: list[Result] = field(default_factory=list)
+    error: str | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> "Record":
+        path, sha256 = (str(job.picture.path), job.picture.sha256) if job.picture else (None, None)
+        return cls(job.name, job.key, path, sha256, job.seed)
+
+
+@dataclass
+class Manifest:
+    """The file's content. `client_id` stays the same over restarts, so that the server's messages find their way."""
+
+    path: Path
+    server: str
+    asked: dict[str, Any]
+    client_id: str
+    jobs: list[Record]
+
+    def save(self) -> None:
+        """Writes it beside its name first, and renames: it is the old one or the new one, never half of one."""
+        content = {"manifest": VERSION, "made_by": "svd-nodes queue", **asdict(self)}
+        content.pop("path")
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    def take(self, jobs: Iterable[Job]) -> list[Record]:
+        """The record of each job, a new one where there is none; what had failed waits again.
+
+        Raises:
+            InputError: a name stands for other work already.
+        """
+        known = {record.name: record for record in self.jobs}
+        taken: list[Record] = []
+        for job in jobs:
+            record = known.get(job.name)
+            if record is None:
+                record = Record.of(job)
+                self.jobs.append(record)
+            elif record.key != job.key:
+                raise InputError(
+                    f"{self.path} has {job.name} from another workflow, picture or setting; choose another --output."
+                )
+            if record.state == "failed":
+                record.state, record.prompt_id, record.error = "waiting", None, None
+            elif record.state == "done" and not self._has(record):
+                record.state, record.files = "queued", []  # the server may still have them
+            taken.append(record)
+        return taken
+
+    def _has(self, record: Record) -> bool:
+        """Whether its files are still there."""
+        places = [(self.path.parent / result.file, result.bytes) for result in record.files]
+        return all(path.is_file() and path.stat().st_size == size for path, size in places)
+
+
+def new(folder: Path, server: str, asked: Mapping[str, Any], client_id: str) -> Manifest:
+    """An empty one. InputError if the folder has one already."""
+    path = folder / NAME
+    if path.exists():
+        raise InputError(f"{path} is of an earlier queue: finish that with --resume, or choose another --output.")
+    return Manifest(path, server, dict(asked), client_id, [])
+
+
+def read(folder: Path) -> Manifest:
+    """The one that is there. InputError if there is none, or if it cannot be read."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("manifest") != VERSION:
+            raise InputError(f"{path} was made by another version of svd-nodes; finish it with that one.")
+        content.pop("made_by")
+        jobs = [Record(**job | {"files": [Result(**file) for file in job["files"]]}) for job in content.pop("jobs")]
+        return Manifest(path=path, jobs=jobs, **content)
+    except FileNotFoundError:
+        raise InputError(f"There is nothing to resume: {folder} has no {NAME}; leave out --resume.") from None
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no manifest of svd-nodes ({error}); choose another --output.") from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a second client away from this folder's manifest, on this machine; a client that dies lets go of it."""
+    lock = FileLock(folder / f".{NAME}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"Another svd-nodes queue is at work in {folder}; wait, or choose another --output.") from None
+    try:
+        yield
+    finally:
+        lock.release()

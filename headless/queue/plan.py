@@ -1,0 +1,204 @@
+"""What there is to do: every picture with every seed, each as a workflow that the server can run."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...svd.errors import InputError
+from ..files import name_problem
+from ..graph import Graph, Info, Node, parse
+from ..settings import Change, changed, read_prompt, read_setting
+from ..values import Spec, out_of_range, specs
+
+MOST = 10_000  # jobs; the editor's own memory of what it has done goes no further back
+SEEDS = ("seed", "noise_seed")  # what the editor takes for seeds even where a node does not say so
+
+
+def slug(name: str) -> str:
+    """A name that every file system and every address takes."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the user's. `remote` is its name on the server, the same for the same bytes."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def remote(self) -> str:
+        return f"{slug(self.path.stem)}-{self.sha256[:12]}{self.path.suffix.lower()}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the workflow. `key` is the same for the same work, whenever and wherever it is asked for."""
+
+    name: str
+    prompt: Mapping[str, Any]
+    picture: Picture | None = None
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(self.prompt, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user wants: a workflow with `settings` (NODE.input=value), run for each picture and each seed.
+
+    image_node: the node that the pictures go to, by id, title or kind; None: the only one there is.
+    """
+
+    settings: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    seeds: Sequence[int] = ()
+    image_node: str | None = None
+
+
+def read_seeds(text: str) -> list[int]:
+    """ "1-8,20" -> 1 to 8, and 20. InputError on anything else, or on a seed given twice."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InputError(f'"--seeds {text}" is not of the form 1-8 or 3,5,7.')
+        low, high = int(first), int(last or first)
+        if low > high:
+            raise InputError(f'"--seeds {text}": {low}-{high} runs backwards; write {high}-{low}.')
+        if high - low >= MOST:
+            raise InputError(f'"--seeds {text}" means more than {MOST:,} clips of a picture; ask for fewer at a time.')
+        seeds.extend(range(low, high + 1))
+    if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
+        raise InputError(f'"--seeds {text}" holds {twice[0]} twice; leave one out.')
+    return seeds
+
+
+def read_pictures(paths: Iterable[Path]) -> list[Picture]:
+    """Looks at every picture. InputError names the first that cannot be read, or was given twice."""
+    pictures: list[Picture] = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+            with Image.open(path) as image:
+                image.load()
+        except OSError as error:
+            what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
+            raise InputError(f"The picture {path} cannot be read: {what}.") from None
+        except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers on damaged files
+            raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
+        picture = Picture(path, hashlib.sha256(data).hexdigest())
+        if twin := next((other for other in pictures if other.sha256 == picture.sha256), None):
+            raise InputError(f"The pictures {twin.path} and {path} are the same; leave one out.")
+        pictures.append(picture)
+    return pictures
+
+
+def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -> list[Job]:
+    """Every job, picture after picture and seed after seed.
+
+    infos: the server's /object_info, so that a workflow may use any node that the server has.
+    Raises:
+        InputError: the workflow cannot be read, uses nodes that the server lacks, or has no place for what was asked.
+    """
+    prompt = read_prompt(document, infos)
+    graph = parse(prompt, infos)
+    if missing := [node for node in graph.values() if node.class_type not in infos]:
+        raise InputError("\n".join(map(_not_there, missing)))
+    changes = [read_setting(setting, graph, infos) for setting in asked.settings]
+    prompt = changed(prompt, changes)
+    graph = parse(prompt, infos)
+    place = _picture_place(graph, infos, asked) if asked.pictures else None
+    seeds = _seed_places(graph, infos, changes, asked.seeds) if asked.seeds else []
+    jobs = list(_combinations(prompt, asked, place, seeds))
+    if len(jobs) > MOST:
+        raise InputError(f"That makes {len(jobs):,} clips; ask for at most {MOST:,} at a time.")
+    if sentence := next(filter(None, (name_problem(Path(job.name)) for job in jobs)), None):
+        raise InputError(sentence)
+    return jobs
+
+
+def _combinations(
+    prompt: Mapping[str, Any], asked: Asked, place: tuple[str, str] | None, seeds: Sequence[tuple[str, str]]
+) -> Iterator[Job]:
+    stems = _stems(asked.pictures)
+    pictures: Sequence[Picture | None] = asked.pictures or [None]
+    numbers: Sequence[int | None] = asked.seeds or [None]
+    for picture in pictures:
+        for seed in numbers:
+            changes: list[Change] = [(*seed_place, seed) for seed_place in seeds]
+            if picture and place:
+                changes.append((*place, f"svd-queue/{picture.remote}"))
+            words = [stems[picture.sha256] if picture else "clip", *([] if seed is None else [f"seed{seed}"])]
+            yield Job("_".join(words), changed(prompt, changes), picture, seed)
+
+
+def _stems(pictures: Sequence[Picture]) -> dict[str, str]:
+    """What the results of each picture are called: its own name, with a number where two have the same."""
+    stems: dict[str, str] = {}
+    for picture in pictures:
+        stem, number = picture.path.stem, 1
+        while stem.casefold() in map(str.casefold, stems.values()):
+            number += 1
+            stem = f"{picture.path.stem}_{number}"
+        stems[picture.sha256] = stem
+    return stems
+
+
+def _not_there(node: Node) -> str:
+    what = "install svd-nodes there" if node.class_type.startswith("StableVideo") else "install its pack there"
+    return f'{node} is of the kind "{node.class_type}", which the server does not have: {what} and restart it.'
+
+
+def _picture_place(graph: Graph, infos: Mapping[str, Info], asked: Asked) -> tuple[str, str]:
+    """(node id, input) that the pictures go to: the widget with the upload button."""
+    places = [(node, name) for node, name, spec in _widgets(graph, infos) if spec.options.get("image_upload")]
+    wanted = (asked.image_node or "").casefold()
+    if wanted:
+        chosen = [p for p in places if wanted in (p[0].id, p[0].title.casefold(), p[0].class_type.casefold())]
+    else:
+        chosen = [p for p in places if p[0].class_type == "LoadImage"] or places
+    if len(chosen) == 1:
+        return chosen[0][0].id, chosen[0][1]
+    names = ", ".join(f'{node.id} "{node.title}"' for node, _ in places)
+    if not places:
+        raise InputError("This workflow loads no picture, so --image has no place in it; add a Load Image node.")
+    if asked.image_node and not chosen:
+        raise InputError(f'No node called "{asked.image_node}" loads a picture; use one of: {names}.')
+    raise InputError(f"Several nodes load a picture; say with --image-node which one gets --image: {names}.")
+
+
+def _seed_places(
+    graph: Graph, infos: Mapping[str, Info], changes: Sequence[Change], seeds: Sequence[int]
+) -> list[tuple[str, str]]:
+    """Every (node id, input) that holds a seed, but for those that the user has set otherwise."""
+    fixed = {(id, name) for id, name, _ in changes}
+    found = [(node, spec) for node, _, spec in _widgets(graph, infos) if _is_seed(spec)]
+    places = [(node.id, spec.name) for node, spec in found if (node.id, spec.name) not in fixed]
+    if not places:
+        raise InputError("Nothing in this workflow takes --seeds; leave it out, or leave out the --set of its seed.")
+    for node, spec in found:
+        if (node.id, spec.name) in places and (fault := out_of_range(spec, max(seeds))):
+            raise InputError(f"--seeds: {spec.name} of {node} {fault}.")
+    return places
+
+
+def _is_seed(spec: Spec) -> bool:
+    return spec.type == "INT" and bool(spec.options.get("control_after_generate") or spec.name in SEEDS)
+
+
+def _widgets(graph: Graph, infos: Mapping[str, Info]) -> Iterator[tuple[Node, str, Spec]]:
+    """Every value of the workflow that is not linked, with what its node says about it."""
+    for node in graph.values():
+        for name, spec in specs(infos[node.class_type]).items():
+            if name in node.inputs and name not in node.links:
+                yield node, name, spec

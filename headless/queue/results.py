@@ -1,0 +1,129 @@
+"""From what the server says of a finished workflow to named files here."""
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .manifest import Record, Result
+from .plan import slug
+from .server import FOLDER, EditorServer
+
+FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
+TRIES = 9  # files of one name that are looked at
+
+File = dict[str, str]  # filename, subfolder and type, as /view takes them
+
+
+class NoResult(Exception):
+    """A workflow that ended well left nothing to bring home; one sentence."""
+
+
+def named(prompt: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """The workflow with the job's own names for the files it writes there, so that they can be told apart."""
+    return {
+        id: {**node, "inputs": {**node["inputs"], "filename_prefix": _prefix(record, id)}} if _saves(node) else node
+        for id, node in prompt.items()
+    }
+
+
+def _saves(node: Mapping[str, Any]) -> bool:
+    return isinstance(node.get("inputs", {}).get("filename_prefix"), str)
+
+
+def _prefix(record: Record, node: str) -> str:
+    return f"{FOLDER}/{slug(record.name)}-{record.prompt_id}-{slug(node)}"
+
+
+def files_of(history: Mapping[str, Any]) -> list[File]:
+    """The files that a finished workflow has kept; where it kept none, those that it only showed."""
+    outputs = history.get("outputs", {}).values()
+    lists = (value for output in outputs for value in output.values() if isinstance(value, list))
+    files = [item for items in lists for item in items if isinstance(item, dict) and "filename" in item]
+    return [file for file in files if file.get("type") == "output"] or files
+
+
+def ended_well(history: Mapping[str, Any]) -> bool:
+    """Whether a workflow that is over has succeeded."""
+    return bool((history.get("status") or {}).get("completed"))
+
+
+def messages_of(history: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What the server said while it worked on it: (kind, data), in order."""
+    return [(kind, data) for kind, data in (history.get("status") or {}).get("messages", [])]
+
+
+def seconds_of(history: Mapping[str, Any]) -> float | None:
+    """How long the server worked on it."""
+    times = [data["timestamp"] for _, data in messages_of(history) if "timestamp" in data]
+    return round((max(times) - min(times)) / 1000, 3) if times else None
+
+
+def fetch(server: EditorServer, files: list[File], folder: Path, name: str) -> list[Result]:
+    """Downloads a job's files as NAME.mp4, or as NAME_00001.png, NAME_00002.png, ... where there are several.
+
+    Each appears under its name when it is whole.
+    Raises:
+        NoResult: there are none, or the server does not have them any more.
+        OSError: one cannot be written.
+    """
+    if not files:
+        raise NoResult("the workflow ended without a file; add a node such as Save Video at its end")
+    results = []
+    for number, file in enumerate(files, 1):
+        suffix = PurePosixPath(file["filename"]).suffix
+        path = folder / (f"{name}{suffix}" if len(files) == 1 else f"{name}_{number:05}{suffix}")
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            with temporary.open("wb") as target:
+                sha256 = server.download(file, target.write)
+            if sha256 is None:
+                raise NoResult(f"the server does not have its file {file['filename']} any more")
+            size = temporary.stat().st_size
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        results.append(Result(path.name, size, sha256, {k: v for k, v in file.items() if isinstance(v, str)}))
+    return results
+
+
+def left_behind(server: EditorServer, prompt: Mapping[str, Any], record: Record) -> list[File]:
+    """The films that a job has left on a server that was restarted since and remembers nothing.
+
+    Empty unless every film is there and whole. Of pictures nobody could say how many there should be.
+    """
+    found: list[File] = []
+    for id, node in prompt.items():
+        if _saves(node):
+            suffix = FILM_SUFFIXES.get(node["class_type"])
+            film = next(_whole_films(server, PurePosixPath(_prefix(record, id)), suffix), None) if suffix else None
+            if film is None:
+                return []
+            found.append(film)
+    return found
+
+
+def _whole_films(server: EditorServer, prefix: PurePosixPath, suffix: str) -> Iterator[File]:
+    for number in range(1, TRIES + 1):
+        file = {"filename": f"{prefix.name}_{number:05}_{suffix}", "subfolder": str(prefix.parent), "type": "output"}
+        data = bytearray()
+        if server.download(file, data.extend) is None:
+            return
+        if is_whole(bytes(data)):
+            yield file
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether an MP4 or WEBP was written to its end."""
+    if data[:4] == b"RIFF":
+        return len(data) >= 8 + struct.unpack_from("<I", data, 4)[0]
+    position, boxes = 0, set()
+    while position + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        if size == 1 and position + 16 <= len(data):  # a large box
+            (size,) = struct.unpack_from(">Q", data, position + 8)
+        if size < 8:
+            return False
+        boxes.add(kind)
+        position += size
+    return position == len(data) and {b"ftyp", b"mdat", b"moov"} <= boxes

@@ -1,0 +1,42 @@
+"""How a command ends: what a user can do something about is one sentence on stderr and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turns what a user can do something about into one sentence on stderr and an exit code."""
+    from ..svd.errors import InputError, NonFiniteError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except InputError as error:
+        from .advice import advice
+
+        fail(str(error), BAD_INPUT, advice(str(error)))
+    except (NonFiniteError, MemoryError) as error:
+        fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
+    except OSError as error:
+        from .files import reason
+
+        where = f" ({error.filename})" if error.filename else ""
+        fail(f"A file could not be written or read{where}: {reason(error)}.", FAILED)
+
+
+def fail(sentences: str, code: int, hint: str | None = None) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    for sentence in sentences.splitlines():
+        console.print(f"[bold red]{'bad input' if code == BAD_INPUT else 'failed'}[/]", end="  ")
+        console.print(sentence, markup=False)
+    if hint:
+        console.print(hint, markup=False)
+    raise typer.Exit(code)

@@ -1,0 +1,73 @@
+"""`--set NODE.input=value`: a workflow's values, changed from a command line."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from ..svd.errors import InputError
+from .editor import to_api
+from .graph import Graph, Info, Node, is_editor_form
+from .values import from_text, specs
+
+Change = tuple[str, str, Any]  # node id, input, value
+
+
+def read_prompt(document: Mapping[str, Any], infos: Mapping[str, Info]) -> dict[str, Any]:
+    """A workflow of either form, or the body of a POST /prompt, as the API form.
+
+    infos: what the nodes say about themselves, as in the editor's /object_info.
+    """
+    prompt = to_api(document, infos) if is_editor_form(document) else dict(document)
+    wrapped = prompt.get("prompt")
+    return wrapped if isinstance(wrapped, dict) and "class_type" not in wrapped else prompt
+
+
+def changed(prompt: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
+    """A workflow in the API form with other values. The one given stays as it is."""
+    result = dict(prompt)
+    for id, name, value in changes:
+        result[id] = {**result[id], "inputs": {**result[id].get("inputs", {}), name: value}}
+    return result
+
+
+def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Change:
+    """Reads NODE.input=value; the value comes out in the input's type. InputError if it names no value."""
+    target, equals, text = setting.partition("=")
+    who, dot, name = target.strip().rpartition(".")
+    if not (equals and dot and who and name):
+        raise InputError(
+            f'"--set {setting}" is not of the form NODE.input=value, such as "SaveVideo.filename_prefix=clip".'
+        )
+    wanted = who.casefold()
+    nodes = (
+        [graph[who]]
+        if who in graph
+        else [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
+    )
+    if len(nodes) != 1:
+        raise InputError(f'"--set {setting}": {_not_one(who, nodes, graph)}')
+    node = nodes[0]
+    if node.class_type == "StableVideoSample" and name == "steps" and "sigmas" in node.links:
+        source = node.links["sigmas"].node
+        raise InputError(
+            f'"--set {setting}" would have no effect, as the sigmas of node {source} are connected; '
+            f'use "--set {source}.steps={text}".'
+        )
+    known = specs(infos[node.class_type]) if node.class_type in infos else {}
+    boxes = [spec.name for spec in known.values() if spec.is_widget]
+    if name not in boxes:
+        raise InputError(f'"--set {setting}": {node} has no value "{name}"; it has {", ".join(boxes) or "none"}.')
+    try:
+        return node.id, name, from_text(known[name], text)
+    except InputError as clause:
+        raise InputError(f'"--set {setting}": {name} {clause}.') from None
+
+
+def _not_one(who: str, nodes: Sequence[Node], graph: Graph) -> str:
+    """Why a name is not that of one node, and what to do."""
+    names = {name.casefold(): name for node in graph.values() for name in (node.title, node.class_type)}
+    if not nodes and (close := get_close_matches(who.casefold(), names, n=1)):
+        return f'no node is called "{who}"; did you mean {names[close[0]]}?'
+    what = f"{len(nodes)} nodes are" if nodes else "no node is"
+    choices = ", ".join(f'{node.id} "{node.title}" ({node.class_type})' for node in nodes or graph.values())
+    return f'{what} called "{who}"; use one of these ids: {choices}.'

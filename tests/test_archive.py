@@ -1,0 +1,79 @@
+"""What `comfy node validate` says of the pack, and what `comfy node pack` puts into the archive for the registry."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tiny_files import ROOT
+
+from svd_nodes.nodes import NODES
+
+COMFY = Path(sys.executable).with_name("comfy")
+LEFT_OUT = {".ci", ".github", "bench", "docs", "tests", "training", "Makefile", "CONTRIBUTING.md", "constraints.txt"}
+WHOLE = ("assets", "headless", "locales", "nodes", "subgraphs", "svd", "web", "workflows")  # as far as they are there
+
+
+def comfy(folder: Path, *words: str) -> str:
+    """What `comfy WORDS` says in a folder, with a home of its own. It must end well."""
+    environment = os.environ | {"HOME": str(folder.parent), "NO_COLOR": "1"}
+    command = [str(COMFY), "--skip-prompt", "--no-enable-telemetry", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def repository_files() -> list[str]:
+    """What is in the repository, or would be after `git add`."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def copy_of_the_repository(folder: Path) -> Path:
+    """A clone with everything that is not ignored in it, committed or not."""
+    for name in repository_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return folder
+
+
+def pack(folder: Path) -> Path:
+    """The archive that `comfy node pack` makes."""
+    if not COMFY.exists():
+        pytest.skip("comfy-cli is not installed beside this Python: the dev extra has it")
+    clone = copy_of_the_repository(folder / "svd-nodes")
+    comfy(clone, "node", "pack")
+    return clone / "node.zip"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return pack(tmp_path_factory.mktemp("archive"))
+
+
+def test_validation_finds_nothing(archive):
+    told = comfy(archive.parent, "node", "validate")
+    assert "All validation checks passed successfully" in told
+    assert "warning" not in told.lower()
+
+
+def test_the_archive_holds_what_the_editor_needs(archive):
+    names = set(zipfile.ZipFile(archive).namelist())
+    assert {"__init__.py", "pyproject.toml", "LICENSE", "README.md"} <= names
+    assert "assets/checkpoints/svd_nano.safetensors" in names
+    assert {f"web/docs/{node.GET_SCHEMA().node_id}.md" for node in NODES} <= names
+    wanted = {name for name in repository_files() if name.split("/")[0] in WHOLE}
+    assert wanted <= names
+
+
+def test_the_archive_holds_nothing_else(archive):
+    with zipfile.ZipFile(archive) as content:
+        assert {name.split("/")[0] for name in content.namelist()} & LEFT_OUT == set()
+        assert set(content.namelist()) <= set(repository_files())
+    assert archive.stat().st_size < 64 * 2**20

@@ -1,0 +1,443 @@
+"""`svd-nodes queue` against a stand-in for the editor's server: what it makes; nothing is lost, nothing made twice."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from stand_in import film, stand_in
+from tiny_files import ROOT, WORKFLOWS, picture
+from typer.testing import CliRunner
+
+from svd_nodes.headless.cli import app
+from svd_nodes.headless.queue import work
+from svd_nodes.headless.queue.plan import read_seeds
+from svd_nodes.headless.queue.results import is_whole
+from svd_nodes.headless.queue.server import EditorServer
+from svd_nodes.svd.errors import InputError
+
+EIGHT = ["--image", "a.png", "--image", "b.png", "--seeds", "1-4"]
+
+
+@pytest.fixture
+def server():
+    with stand_in() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to stand in, with two pictures."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(work, "PAUSE", 0.05)
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png", 20, 20)
+    return tmp_path
+
+
+def words_of(server, *words):
+    where = [] if "--server" in words else ["--server", server.url]
+    patience = [] if "--patience" in words else ["--patience", "20"]
+    return ["queue", "quickstart", *where, *patience, *map(str, words)]
+
+
+def call(server, *words):
+    """Exit code, stdout and stderr of `svd-nodes queue quickstart --server URL WORDS`."""
+    result = CliRunner().invoke(app, words_of(server, *words), env={"COLUMNS": "200", "TERM": "dumb"})
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def start(server, *words):
+    """The same beside the test; returns what waits for its end."""
+    ended = Queue()
+    threading.Thread(target=lambda: ended.put(call(server, *words)), daemon=True).start()
+    return lambda: ended.get(timeout=30)
+
+
+def client(server, *words):
+    """The same as a process of its own."""
+    command = [sys.executable, "-m", "svd_nodes.headless", *words_of(server, *words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to this"
+        time.sleep(0.005)
+
+
+def records():
+    return json.loads(Path("output/manifest.json").read_text())["jobs"]
+
+
+def assert_whole(server, count=8):
+    """Every clip is there, is what the manifest says, and was rendered once."""
+    assert len(server.rendered) == count
+    assert set(server.rendered.values()) == {1}, server.rendered
+    jobs = records()
+    assert [job["state"] for job in jobs] == ["done"] * count
+    names = [file["file"] for job in jobs for file in job["files"]]
+    assert len(set(names)) == count
+    for job in jobs:
+        for file in job["files"]:
+            data = Path("output", file["file"]).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+            assert job["prompt_id"] in data.decode("latin-1")  # the stand-in's films say whose they are
+    assert sorted(os.listdir("output")) == sorted([".manifest.json.lock", "manifest.json", *names])
+
+
+def until_held(server, rendered):
+    """Waits until all eight jobs are queued and so many are rendered (`server.allowed`, set before)."""
+    until(lambda: len(server.prompts) == 8 and sum(server.rendered.values()) == rendered)
+
+
+# ---- what it makes
+
+
+def test_every_picture_with_every_seed(folder, server):
+    code, out, err = call(server, *EIGHT)
+    assert code == 0, err
+    assert out.splitlines() == [f"output/{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2, 3, 4)]
+    assert_whole(server)
+    assert {(p, s) for p, s in server.rendered} == {
+        (hashlib.sha256((folder / name).read_bytes()).hexdigest(), seed)
+        for name in ("a.png", "b.png")
+        for seed in (1, 2, 3, 4)
+    }
+    asked = json.loads(Path("output/manifest.json").read_text())["asked"]
+    assert asked["seeds"] == [1, 2, 3, 4]
+    assert "8/8  b_seed4  done in 2.5 s" in err
+
+
+def test_a_seed_goes_to_every_node_that_draws_noise_and_settings_to_theirs(folder, server):
+    words = ["--seeds", "7", "--set", "StableVideoCondition.motion_bucket_id=90", "--image", "a.png"]
+    assert call(server, *words)[0] == 0
+    (prompt,) = server.prompts.values()
+    assert prompt["5"]["inputs"]["seed"] == prompt["8"]["inputs"]["seed"] == 7
+    assert prompt["6"]["inputs"]["motion_bucket_id"] == 90
+    assert prompt["2"]["inputs"]["image"] in server.uploads
+
+
+def test_a_seed_that_was_set_stays(folder, server):
+    assert call(server, "--image", "a.png", "--seeds", "7", "--set", "StableVideoEncodeLatent.seed=1")[0] == 0
+    (prompt,) = server.prompts.values()
+    assert (prompt["5"]["inputs"]["seed"], prompt["8"]["inputs"]["seed"]) == (1, 7)
+
+
+def test_the_editors_form_runs_as_its_twin(folder, server):
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 0, err
+    result = CliRunner().invoke(
+        app,
+        ["queue", str(WORKFLOWS / "quickstart.json"), "--server", server.url, "--image", "a.png", "--output", "other"],
+    )
+    assert result.exit_code == 0, result.stderr
+    one, two = ({id: node["class_type"] for id, node in prompt.items()} for prompt in server.prompts.values())
+    assert one == two
+
+
+def test_several_files_of_a_job_are_numbered(folder, server):
+    prompt = json.loads((WORKFLOWS / "api" / "quickstart.json").read_text())
+    prompt["11"] = {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": "clip"}}
+    Path("w.json").write_text(json.dumps(prompt))
+    words = ["queue", "w.json", "--server", server.url, "--image", "a.png"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert {"a_00001.png", "a_00002.png"} < set(os.listdir("output"))
+
+
+def test_pictures_of_one_name_get_clips_of_two(folder, server):
+    os.mkdir("more")
+    picture(Path("more/A.png"), 24, 16)
+    assert call(server, "--image", "a.png", "--image", "more/A.png")[0] == 0
+    assert {"a.mp4", "A_2.mp4"} < set(os.listdir("output"))
+
+
+# ---- what it survives
+
+
+def test_a_lost_connection(folder, server):
+    server.allowed = 3
+    end = start(server, *EIGHT)
+    until_held(server, 3)
+    server.away = True
+    server.cut()
+    server.allowed = None
+    until(lambda: len(server.rendered) == 8)
+    time.sleep(0.2)
+    server.away = False
+    code, _, err = end()
+    assert code == 0, err
+    assert "is away" in err
+    assert "The server is back." in err
+    assert_whole(server)
+
+
+def test_a_restarted_server(folder, server):
+    server.allowed = 3
+    end = start(server, *EIGHT)
+    until_held(server, 3)
+    server.restart()
+    server.allowed = None
+    assert end()[0] == 0
+    assert_whole(server)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["server stays", "server restarts too"])
+def test_a_killed_client_is_resumed(restart, folder, server):
+    server.allowed = 3
+    process = client(server, *EIGHT)
+    until_held(server, 3)
+    process.kill()
+    process.wait()
+    if restart:
+        server.restart()
+    server.allowed = None
+    if not restart:
+        until(lambda: len(server.rendered) == 8)  # the server goes on by itself
+    code, out, err = call(server, *EIGHT, "--resume")
+    assert code == 0, err
+    assert len(out.splitlines()) == 8
+    assert_whole(server)
+
+
+def test_a_client_that_dies_before_it_could_collect_renders_nothing_again(folder, server):
+    """Everything is rendered, nothing is home, and the server has forgotten all: the films themselves are found."""
+    server.allowed = 0
+    process = client(server, *EIGHT)
+    until(lambda: len(server.prompts) == 8)
+    process.kill()
+    process.wait()
+    server.allowed = None
+    until(lambda: len(server.rendered) == 8 and server.running is None)
+    broken = sorted(server.files)[0]
+    server.files[broken] = server.files[broken][:-1]  # the server was ended while it wrote this one
+    server.restart()
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert sorted(server.rendered.values()) == [1] * 7 + [2]
+    assert [job["state"] for job in records()] == ["done"] * 8
+
+
+def test_a_deleted_result_is_fetched_again_and_more_can_be_asked_for(folder, server):
+    assert call(server, *EIGHT)[0] == 0
+    os.remove("output/a_seed2.mp4")
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert_whole(server)
+    assert call(server, "--image", "a.png", "--image", "b.png", "--seeds", "1-5", "--resume")[0] == 0
+    assert_whole(server, 10)
+
+
+def test_ctrl_c_takes_the_jobs_back_and_says_how_to_go_on(folder, server):
+    server.allowed = 3
+    process = client(server, *EIGHT)
+    until_held(server, 3)
+    until(lambda: Path("output/a_seed2.mp4").exists())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "clips out of the server's queue. To go on, give the same command with --resume." in err
+    assert "Traceback" not in err
+    assert "output/a_seed2.mp4" in out
+    assert not server.waiting
+    assert server.running is None
+    server.allowed = None
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert_whole(server)
+
+
+def test_a_server_that_stays_away(folder, server):
+    server.allowed = 0
+    end = start(server, *EIGHT, "--patience", "0.2")
+    until(lambda: len(server.prompts) == 8)
+    server.away = True
+    server.cut()
+    code, _, err = end()
+    assert code == 1
+    assert f"The server at {server.url} has been away for 0.2 s. Start it again." in err
+    assert "--resume" in err
+    server.away = False
+    server.allowed = None
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert_whole(server)
+
+
+# ---- what it says
+
+
+def test_a_failed_job_is_named_and_tried_again(folder, server):
+    server.fails_on = {3}
+    code, out, err = call(server, *EIGHT)
+    assert code == 1
+    for stem in "ab":
+        assert f'{stem}_seed3: node 8 "SVD Sampler (Euler)": Too bright.' in err
+    assert len(out.splitlines()) == 6
+    server.fails_on = set()
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert_whole(server)
+
+
+def test_a_job_taken_out_of_the_queue_by_someone_else(folder, server, monkeypatch):
+    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    server.allowed = 0
+    end = start(server, "--image", "a.png", "--seeds", "1-3")
+    until(lambda: len(server.prompts) == 3 and server.running and len(server.waiting) == 2)
+    server.delete([server.waiting[1][0]])
+    server.interrupt(server.running[0])
+    server.allowed = None
+    code, _, err = end()
+    assert code == 1
+    assert "a_seed1: it was cancelled on the server" in err
+    assert "a_seed3: it was taken out of the server's queue" in err
+    assert Path("output/a_seed2.mp4").exists()
+
+
+def test_a_refused_workflow_names_node_and_input_once_and_leaves_no_manifest(folder, server):
+    server.refuses = True
+    code, out, err = call(server, *EIGHT)
+    assert (code, out) == (2, "")
+    assert 'Node 8 "SVD Sampler (Euler)": frames: Too few (frames).' in err
+    assert err.count('Node 8 "SVD Sampler (Euler)": Turn it.') == 1
+    assert not Path("output/manifest.json").exists()
+
+
+def test_nodes_that_the_server_does_not_have(folder, server):
+    prompt = json.loads((WORKFLOWS / "api" / "quickstart.json").read_text())
+    prompt["5"]["class_type"], prompt["11"]["class_type"] = "StableVideoBlend", "VHS_VideoCombine"
+    Path("w.json").write_text(json.dumps(prompt))
+    result = CliRunner().invoke(app, ["queue", "w.json", "--server", server.url], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert '"StableVideoBlend", which the server does not have: install svd-nodes there' in result.stderr
+    assert '"VHS_VideoCombine", which the server does not have: install its pack there' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--server", "127.0.0.1:9"], 1, "There is no server at http://127.0.0.1:9 ("),
+        (["--server", "ftp://here"], 2, '"--server ftp://here" is no address, such as http://127.0.0.1:8188.'),
+        (["--image", "none.png"], 2, "The picture none.png cannot be read: No such file or directory."),
+        (["--image", "text.png"], 2, "The picture text.png cannot be read: it is damaged or no picture"),
+        (["--image", "half.png"], 2, "The picture half.png cannot be read: it is damaged or no picture"),
+        (["--image", "a.png", "--image", "twin.png"], 2, "The pictures a.png and twin.png are the same"),
+        (["--seeds", "4-1"], 2, "4-1 runs backwards; write 1-4."),
+        (["--seeds", "1,2,1"], 2, "holds 1 twice"),
+        (["--seeds", "one"], 2, "is not of the form 1-8 or 3,5,7."),
+        (["--seeds", "1-999999999999"], 2, "more than 10,000 clips"),
+        (["--seeds", str(2**64)], 2, "but the most is 18446744073709551615"),
+        (
+            ["--image", "a.png", "--image-node", "9"],
+            2,
+            'No node called "9" loads a picture; use one of: 2 "Load Image"',
+        ),
+        (["--set", "Nobody.seed=1"], 2, 'no node is called "Nobody"'),
+        (["--resume"], 2, "There is nothing to resume: output has no manifest.json"),
+    ],
+)
+def test_bad_input(words, code, sentence, folder, server):
+    Path("text.png").write_text("no picture")
+    Path("half.png").write_bytes(Path("a.png").read_bytes()[:900])
+    Path("twin.png").write_bytes(Path("a.png").read_bytes())
+    found, out, err = call(server, *words)
+    assert (found, out) == (code, ""), err
+    assert sentence in err
+    assert not server.prompts
+
+
+def test_what_answers_is_no_editor(folder, server, monkeypatch):
+    monkeypatch.setattr("stand_in.INFOS", {"hello": "world"})
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 2
+    assert f"What answers at {server.url} is no ComfyUI" in err
+
+
+def test_another_queue_in_the_same_folder(folder, server):
+    server.allowed = 0
+    end = start(server, "--image", "a.png")
+    until(lambda: server.prompts)
+    code, _, err = call(server, "--image", "a.png", "--resume")
+    server.allowed = None
+    assert end()[0] == 0
+    assert code == 2
+    assert "Another svd-nodes queue is at work in output" in err
+    assert call(server, "--image", "a.png")[0] == 2  # one after the other, and not told to resume
+    assert sum(server.rendered.values()) == 1
+
+
+def test_a_manifest_of_other_work(folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    code, _, err = call(server, "--image", "a.png", "--resume", "--set", "StableVideoSample.steps=3")
+    assert code == 2
+    assert "has a from another workflow, picture or setting; choose another --output." in err
+    Path("output/manifest.json").write_text("[]")
+    assert "is no manifest of svd-nodes" in call(server, "--image", "a.png", "--resume")[2]
+
+
+def test_a_full_disk(folder, server, monkeypatch):
+    with monkeypatch.context() as patch:
+
+        def download(self, file, write):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(EditorServer, "download", download)
+        code, _, err = call(server, *EIGHT)
+    assert code == 1
+    assert "the disk is full; free some space or choose another folder" in err
+    assert "To go on, give the same command with --resume." in err
+    assert call(server, *EIGHT, "--resume")[0] == 0
+    assert_whole(server)
+
+
+# ---- the lines in the README
+
+
+def readme_lines(server_url):
+    """The README's plain Python for a server, with workflow and pictures as they are here."""
+    section = (ROOT / "README.md").read_text().partition("## From a queue")[2].partition("\n## ")[0]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    assert "http://127.0.0.1:8188" in lines
+    return lines.replace("http://127.0.0.1:8188", server_url).replace("workflows/api", str(WORKFLOWS / "api"))
+
+
+def test_the_readmes_lines_do_the_same(folder, server):
+    lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
+    subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=30)
+    assert set(os.listdir()) == {"a.png", "b.png", *(f"{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2))}
+    assert set(server.rendered.values()) == {1}
+    assert is_whole(Path("a_seed1.mp4").read_bytes())
+    assert {Path(name).name for name in server.uploads} == {"a.png", "b.png"}
+    assert server.uploads["a.png"] == Path("a.png").read_bytes()
+
+
+# ---- its parts
+
+
+def test_seeds():
+    assert read_seeds("1-3, 9") == [1, 2, 3, 9]
+    assert read_seeds(str(2**64 - 1)) == [2**64 - 1]
+    with pytest.raises(InputError):
+        read_seeds("1-")
+
+
+def test_whole_films():
+    whole = film("x" * 100)
+    assert is_whole(whole)
+    assert not any(is_whole(whole[:length]) for length in range(len(whole)))
+    webp = b"RIFF" + (8).to_bytes(4, "little") + b"WEBPabcd"
+    assert is_whole(webp)
+    assert not is_whole(webp[:-1])
+
+
+def test_the_client_needs_no_torch():
+    code = "import sys; from svd_nodes.headless import cli; print({'torch', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
