@@ -1,5 +1,6 @@
 """SVD Sampler (Euler)."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -7,14 +8,12 @@ from torch import Tensor
 from ..svd.edm import karras_sigmas
 from ..svd.errors import InputError
 from ..svd.guidance import SHAPES, guidance_scale
-from . import check, memory, wires
+from . import check, memory, shortage, wires
 from .host import Network, io, progress
 
 if TYPE_CHECKING:
     from ..svd.conditioning import Conditioning
     from ..svd.unet import UNet
-
-FEWER = "There is not enough memory to sample this video: use fewer frames, a smaller width and height, or one picture."
 
 
 class Sample(io.ComfyNode):
@@ -74,8 +73,10 @@ class Sample(io.ComfyNode):
         x = start(noise, sigmas[0], None if latent is None else _start_latent(latent, frames, noise))
         scale = guidance_scale(guidance, min_guidance, max_guidance, frames)
         unet = model.module
-        needed = memory.sampling(unet.config, 2 * len(x), height, width, unet.dtype.itemsize)
-        with model.at_work(needed, FEWER) as (unet, device):
+        itemsize = unet.dtype.itemsize
+        needed = memory.sampling(unet.config, 2 * len(x), height, width, itemsize)
+        remedy = partial(shortage.sampling, unet.config, clips, frames, height, width, itemsize)
+        with model.at_work(needed, remedy) as (unet, device):
             latents = sample(
                 unet,
                 conditioning,

@@ -18,6 +18,7 @@ from comfy_api.v0_0_2 import io as io
 from torch import Tensor, nn
 
 from ...svd.errors import InputError
+from .advice import Advice, out_of_memory
 from .folders import MODEL_PAGE, NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -97,14 +98,18 @@ class Network(Generic[N]):
         self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
 
     @contextmanager
-    def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
+    def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
+        room = None
         try:
             memory_manager.load_models_gpu([self._patcher], memory_required=memory, force_full_load=not self.streams)
+            room = memory_manager.get_free_memory(self._patcher.load_device)
             yield self.module, self._patcher.load_device
-        except memory_manager.OOM_EXCEPTION as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             memory_manager.unload_all_models()
-            raise MemoryError(advice) from error
+            raise MemoryError(advice(room)) from error
 
 
 def progress(total: int) -> Callable[..., None]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...svd.errors import InputError
 from . import standalone_io as io
+from .advice import Advice, out_of_memory
 from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
 
 Progress = Callable[[int, int, Tensor | None], None]
@@ -110,11 +111,26 @@ class Network(Generic[N]):
     """Whether its layers were built with `ops`; matters to the editor alone."""
 
     @contextmanager
-    def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
+    def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         device = _device()
-        with advising(advice):
-            yield self.module.to(device), device
+        room = None
+        try:
+            module = self.module.to(device)
+            room = _room(device)
+            yield module, device
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise MemoryError(advice(room)) from error
+
+
+def _room(device: torch.device) -> int | None:
+    """Bytes that activations may take on a card; None where it cannot be told."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 @contextmanager
@@ -123,7 +139,7 @@ def advising(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not out_of_memory(error):
             raise
         raise MemoryError(advice) from error
 
