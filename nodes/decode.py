@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .needs import decoding_work
 
 if TYPE_CHECKING:
     from ..svd.vae import VAE
@@ -49,5 +50,6 @@ class Decode(io.ComfyNode):
         height, width = (side * config.downscale for side in latents.shape[-2:])
         size = config, chunk, height, width, vae.module.dtype.itemsize
         with vae.at_work(memory.decoding(*size), partial(shortage.decoding, *size)) as (autoencoder, device):
-            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)))
+            report = progress(len(latents), work=decoding_work(config, vae.module.dtype, len(latents), height, width))
+            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, report)
         return io.NodeOutput(wires.to_image(images))

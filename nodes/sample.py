@@ -10,6 +10,7 @@ from ..svd.errors import InputError
 from ..svd.guidance import SHAPES, guidance_scale
 from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .needs import sampling_work
 
 if TYPE_CHECKING:
     from ..svd.conditioning import Conditioning
@@ -75,6 +76,8 @@ class Sample(io.ComfyNode):
         unet = model.module
         itemsize = unet.dtype.itemsize
         needed = memory.sampling(unet.config, 2 * len(x), height, width, itemsize)
+        steps, images = len(sigmas) - 1, len(x) * (1 if (scale == 1).all() else 2)
+        work = sampling_work(unet.config, unet.dtype, images, height, width, steps)
         remedy = partial(shortage.sampling, unet.config, clips, frames, height, width, itemsize)
         with model.at_work(needed, remedy) as (unet, device):
             latents = sample(
@@ -85,7 +88,7 @@ class Sample(io.ComfyNode):
                 scale,
                 churn=Churn(churn),
                 generators=generators,
-                callback=progress(len(sigmas) - 1),
+                callback=progress(steps, frames, work),
             )
         return io.NodeOutput(wires.to_latent(latents, frames))
 

@@ -7,17 +7,22 @@ line started in the editor's folder could.
 import sys
 from typing import TYPE_CHECKING
 
+from .work import Work
+
 if TYPE_CHECKING or "comfy_api" not in sys.modules:
     from .standalone import (
         ComfyExtension,
         Network,
         checkpoint_names,
         checkpoint_path,
+        device_memory,
         io,
         ops,
         precision,
         progress,
         result_device,
+        seconds_for,
+        serve_page,
         storage_device,
     )
 else:
@@ -26,23 +31,30 @@ else:
         Network,
         checkpoint_names,
         checkpoint_path,
+        device_memory,
         io,
         ops,
         precision,
         progress,
         result_device,
+        seconds_for,
+        serve_page,
         storage_device,
     )
 
 __all__ = [
     "ComfyExtension",
     "Network",
+    "Work",
     "checkpoint_names",
     "checkpoint_path",
+    "device_memory",
     "io",
     "ops",
     "precision",
     "progress",
     "result_device",
+    "seconds_for",
+    "serve_page",
     "storage_device",
 ]

@@ -15,6 +15,7 @@ from ...svd.errors import InputError
 from . import standalone_io as io
 from .advice import Advice, out_of_memory
 from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
+from .work import Work
 
 Progress = Callable[[int, int, Tensor | None], None]
 
@@ -144,8 +145,11 @@ def advising(advice: str) -> Iterator[None]:
         raise MemoryError(advice) from error
 
 
-def progress(total: int) -> Callable[..., None]:
-    """A callback (step, total, denoised latents or None) that shows how far a node has come."""
+def progress(total: int, frames: int | None = None, work: Work | None = None) -> Callable[..., None]:
+    """A callback (step, total, denoised latents or None) that shows how far a node has come.
+
+    frames and work are for the editor's previews and forecasts.
+    """
     on_progress = _current().on_progress
 
     def report(step: int, total: int = total, denoised: Tensor | None = None) -> None:
@@ -153,6 +157,21 @@ def progress(total: int) -> Callable[..., None]:
             on_progress(step, total, denoised)
 
     return report
+
+
+def seconds_for(work: Work) -> float | None:
+    """None: nobody asks here, and nothing is remembered."""
+    return None
+
+
+def device_memory() -> int | None:
+    """Bytes of memory that the device has in all; None where that is not known."""
+    device = _device()
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
+
+def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
+    """There is no page."""
 
 
 def storage_device() -> torch.device:

@@ -1,0 +1,52 @@
+"""A whole clip as one small picture, for the editor to play while it is sampled.
+
+The decoder is far too slow for this. A linear map from a latent's four channels to colours stands in for it: one pixel
+a latent pixel, soft and nearly right in colour.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import torch.nn.functional as F
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+PIXELS = 1 << 18  # of a strip: 25 frames of 1024 x 576 have 230,400
+LONGEST = 1 << 14  # pixels along it: browsers and JPEG draw no more than twice that
+CLIPS = 4  # of a batch, beside each other
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Strip:
+    """`frames` pictures below each other, as a JPEG file; width and height of one of them."""
+
+    jpeg: bytes
+    frames: int
+    width: int
+    height: int
+
+
+def film_strip(latents: Tensor, frames: int, factors: Tensor, bias: Tensor | None = None) -> Strip:
+    """latents: (b t) 4 h w with unit variance. factors: (4, 3) to colours in -1..1; bias: (3,)."""
+    clips = latents[: CLIPS * frames].float()
+    clips = _small(clips, len(clips) // frames, frames)
+    colours = clips.movedim(1, -1) @ factors.to(clips)
+    if bias is not None:
+        colours = colours + bias.to(clips)
+    shades = ((colours + 1) * 127.5).clamp(0, 255).byte()
+    pixels = rearrange(shades, "(b t) h w c -> (t h) (b w) c", t=frames).cpu().numpy()
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
+    return Strip(file.getvalue(), frames, pixels.shape[1], pixels.shape[0] // frames)
+
+
+def _small(clips: Tensor, wide: int, high: int) -> Tensor:
+    """At the size at which `wide` clips of `high` frames stay within the bounds."""
+    height, width = clips.shape[-2:]
+    pixels = wide * high * height * width
+    scale = min(1.0, (PIXELS / pixels) ** 0.5, LONGEST / (high * height), LONGEST / (wide * width))
+    if scale == 1:
+        return clips
+    return F.interpolate(clips, size=(max(1, int(height * scale)), max(1, int(width * scale))), mode="area")
