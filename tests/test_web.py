@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from svd_nodes.nodes import NODES, shortage, wires
+from svd_nodes.nodes.image import FitImage
 from svd_nodes.nodes.needs import NUMBERS
+from svd_nodes.nodes.sample import Sample
 from svd_nodes.svd.guidance import SHAPES, guidance_scale
 
 REPOSITORY = Path(__file__).parents[1]
@@ -52,6 +54,16 @@ def test_the_question_is_the_one_the_server_answers():
     settings = dict.fromkeys(NUMBERS, 8) | {"checkpoint": "a", "precision": "auto", "shape": "constant"}
     asked = evaluated("needs", f"[...new URLSearchParams(it.question({json.dumps(settings)})).keys()]")
     assert set(asked) == {"checkpoint", "precision", "guided", *NUMBERS}
+
+
+@needs_node
+def test_the_page_refuses_what_the_nodes_refuse_in_the_same_words():
+    sizes = [(500, 576), (571, 9), (1024, 576), (13, 8190)]
+    told = evaluated("checks", f"{json.dumps(sizes)}.map(c => it.size(...c) ?? true)")
+    assert told == [FitImage.validate_inputs(*size) for size in sizes]
+    shapes = [("linear", 3, 1), ("triangle", 2.5, 1.25), ("constant", 3, 1), ("linear", 1, 3)]
+    told = evaluated("checks", f"{json.dumps(shapes)}.map(c => it.guidance(...c) ?? true)")
+    assert told == [Sample.validate_inputs(low, high, shape) for shape, low, high in shapes]
 
 
 @needs_node

@@ -24,6 +24,15 @@ function refresh() {
   }, 100)
 }
 
+/** No node on view shows a failure of an earlier run. */
+function forgive() {
+  for (const node of app.canvas.graph?.nodes ?? []) panels.get(node)?.panel.fail(undefined)
+}
+
+function root() {
+  return app.rootGraph ?? app.graph
+}
+
 function read(setting) {
   return app.extensionManager.setting.get(setting)
 }
@@ -33,8 +42,11 @@ function wanted() {
   return read(PREVIEW) !== false && read(CORE_PREVIEW) !== "none"
 }
 
+/** Tells the server, once a setting that is just being changed has its new value. */
 function ask() {
-  if (api.clientId) page.askForClips(wanted())
+  setTimeout(() => {
+    if (api.clientId) page.askForClips(wanted())
+  })
 }
 
 function addStyle(rules) {
@@ -61,11 +73,15 @@ app.registerExtension({
     addStyle(STYLE + RULE)
     ask()
     api.addEventListener("svd-nodes.clip", ({ detail }) => {
-      if (wanted()) panels.get(nodeAt(app.rootGraph ?? app.graph, detail.node))?.show(detail)
+      if (wanted()) panels.get(nodeAt(root(), detail.node))?.show(detail)
     })
     api.addEventListener("reconnected", ask)
     api.addEventListener("status", ask, { once: true })
     api.addEventListener("graphChanged", refresh)
+    api.addEventListener("execution_start", forgive)
+    api.addEventListener("execution_error", ({ detail }) => {
+      panels.get(nodeAt(root(), detail.node_id))?.panel.fail(detail.exception_message.trim())
+    })
     api.addEventListener("execution_success", () => {
       page.forget()
       refresh()

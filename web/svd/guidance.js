@@ -33,7 +33,7 @@ export function inWords(values) {
   const peak = short(Math.max(...values))
   if (values.every((value) => value === 1)) return "no guidance: steps take half the time"
   if (first === last && last === peak) return `guidance ${first} in every frame`
-  return peak === last ? `guidance ${first} → ${last}` : `guidance ${first} → ${peak} → ${last}`
+  return peak === last || peak === first ? `guidance ${first} → ${last}` : `guidance ${first} → ${peak} → ${last}`
 }
 
 const round = (number) => Math.round(number * 100) / 100

@@ -1,5 +1,9 @@
-/** What each of our nodes shows in its panel. Each entry makes the panel's `update`. */
+/** What each of our nodes shows in its panel.
+ *
+ * An entry makes {panel, update}; `update` brings the panel up to date. The sampler has `show` as well, for a preview.
+ */
 
+import * as checks from "./checks.js"
 import { Clip } from "./clip.js"
 import { conditionSettings, decoderSettings, samplerSettings, set, setting, upstream } from "./graph.js"
 import { bars, inWords, scales } from "./guidance.js"
@@ -28,8 +32,12 @@ export const PANELS = {
     })
     fill(chooser, presets(undefined))
     return {
+      panel,
       async update() {
-        badge(offGrid(setting(node, "width"), setting(node, "height")))
+        const size = [setting(node, "width"), setting(node, "height")]
+        const problem = checks.size(...size)
+        panel.showError(problem)
+        badge(problem ? undefined : offGrid(...size))
         const picture = await host.picture(upstream(node, "image"))
         const now = JSON.stringify(picture)
         if (now !== known) fill(chooser, presets(picture))
@@ -43,6 +51,7 @@ export const PANELS = {
     const told = panel.line()
     const badge = panel.badge()
     return {
+      panel,
       update() {
         const { checkpoint, fps, bucket } = conditionSettings(node)
         told(fps === undefined ? "" : `the model is told fps ${fps - 1}`)
@@ -60,17 +69,20 @@ export const PANELS = {
     const clip = new Clip(host.document)
     panel.body.append(clip.element)
     return {
+      panel,
       show: (strip) => clip.show(strip, samplerSettings(node).fps ?? 7),
       async update() {
         const settings = samplerSettings(node)
-        const values = scales(settings.shape, settings.minimum, settings.maximum, settings.frames)
+        const { shape, minimum, maximum, frames } = settings
+        const values = scales(shape, minimum, maximum, frames)
+        panel.showError(checks.guidance(shape, minimum, maximum))
         curve(values)
         words(inWords(values))
         const answer = await host.answer(question(settings))
         const { text, problem } = answer ? sampling(answer) : {}
         needs(text)
         badges[0](problem)
-        badges[1](offFrames(settings.frames, answer?.trained_frames))
+        badges[1](offFrames(frames, answer?.trained_frames))
       },
     }
   },
@@ -80,6 +92,7 @@ export const PANELS = {
     const needs = panel.line()
     const badge = panel.badge()
     return {
+      panel,
       async update() {
         const answer = await host.answer(question(decoderSettings(node)))
         const { text, problem } = answer ? decoding(answer) : {}

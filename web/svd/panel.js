@@ -11,6 +11,7 @@ export const STYLE = `
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; padding: 1px 4px; }
 .svd-panel svg { display: block; width: 100%; height: 28px; }
 .svd-panel path { fill: var(--p-primary-color, #64b5f6); }
+.svd-error { color: var(--error-text, #ff4444); }
 .svd-badge { color: #f5b942; padding-left: 17px; text-indent: -17px; }
 .svd-badge::before { content: "⚠"; display: inline-block; width: 17px; text-indent: 0; }
 .svd-clip { overflow: hidden; max-width: 100%; max-height: 200px; margin: 0 auto; border-radius: 4px; width: 100%; }
@@ -31,7 +32,20 @@ export class Panel {
     const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: tall, getMaxHeight: tall }
     this.widget = node.addDOMWidget(NAME, NAME, this.element, options)
     this.widget.serialize = false
+    this.sayError = this.line("svd-error")
     new ResizeObserver(() => this.fit()).observe(this.body)
+  }
+
+  /** What is wrong: with the settings, else with the last run. */
+  showError(problem) {
+    this.problem = problem
+    this.sayError(problem ?? this.failure)
+  }
+
+  /** What the last run failed with; nothing when a new one begins. */
+  fail(failure) {
+    this.failure = failure
+    this.showError(this.problem)
   }
 
   /** A line of text, hidden while it is empty. */
