@@ -7,15 +7,43 @@ a latent pixel, soft and nearly right in colour.
 from dataclasses import dataclass
 from io import BytesIO
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from ..svd.config import UNetConfig
+
 PIXELS = 1 << 18  # of a strip: 25 frames of 1024 x 576 have 230,400
 LONGEST = 1 << 14  # pixels along it: browsers and JPEG draw no more than twice that
 CLIPS = 4  # of a batch, beside each other
 QUALITY = 80
+NANO_CHANNELS = (64, 128, 128)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """From latents with unit variance to red, green and blue in -1..1. factors: (4, 3); bias: (3,)."""
+
+    factors: Tensor
+    bias: Tensor
+
+
+def own_colours(config: UNetConfig) -> Colours | None:
+    """The map of svd-nano, whose latents are not Stable Diffusion's; None for models that share those.
+
+    Least squares over 16 of the scenes it was trained on: error 0.22 instead of 1.05, of a range of 2.
+    """
+    if config.block_out_channels != NANO_CHANNELS:
+        return None
+    factors = [
+        [0.0104, -0.0305, 0.0374],
+        [0.0969, 0.0375, -0.0252],
+        [-0.0215, 0.1069, -0.0099],
+        [0.3757, 0.3807, 0.3884],
+    ]
+    return Colours(torch.tensor(factors), torch.tensor([-0.0087, -0.0285, -0.0218]))
 
 
 @dataclass(frozen=True)
@@ -28,14 +56,12 @@ class Strip:
     height: int
 
 
-def film_strip(latents: Tensor, frames: int, factors: Tensor, bias: Tensor | None = None) -> Strip:
-    """latents: (b t) 4 h w with unit variance. factors: (4, 3) to colours in -1..1; bias: (3,)."""
+def film_strip(latents: Tensor, frames: int, colours: Colours) -> Strip:
+    """latents: (b t) 4 h w with unit variance."""
     clips = latents[: CLIPS * frames].float()
     clips = _small(clips, len(clips) // frames, frames)
-    colours = clips.movedim(1, -1) @ factors.to(clips)
-    if bias is not None:
-        colours = colours + bias.to(clips)
-    shades = ((colours + 1) * 127.5).clamp(0, 255).byte()
+    rgb = clips.movedim(1, -1) @ colours.factors.to(clips) + colours.bias.to(clips)
+    shades = ((rgb + 1) * 127.5).clamp(0, 255).byte()
     pixels = rearrange(shades, "(b t) h w c -> (t h) (b w) c", t=frames).cpu().numpy()
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)

@@ -11,6 +11,7 @@ from ..svd.guidance import SHAPES, guidance_scale
 from . import check, memory, shortage, wires
 from .host import Network, io, progress
 from .needs import sampling_work
+from .preview import own_colours
 
 if TYPE_CHECKING:
     from ..svd.conditioning import Conditioning
@@ -88,7 +89,7 @@ class Sample(io.ComfyNode):
                 scale,
                 churn=Churn(churn),
                 generators=generators,
-                callback=progress(steps, frames, work),
+                callback=progress(steps, frames, work, own_colours(unet.config)),
             )
         return io.NodeOutput(wires.to_latent(latents, frames))
 

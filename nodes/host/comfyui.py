@@ -23,7 +23,7 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ...svd.errors import InputError
-from ..preview import Strip, film_strip
+from ..preview import Colours, Strip, film_strip
 from .advice import Advice, out_of_memory
 from .folders import MODEL_PAGE, NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
 from .work import Work
@@ -119,16 +119,22 @@ class Network(Generic[N]):
             raise MemoryError(advice(room)) from error
 
 
-def progress(total: int, frames: int | None = None, work: Work | None = None) -> Callable[..., None]:
+def progress(
+    total: int, frames: int | None = None, work: Work | None = None, colours: Colours | None = None
+) -> Callable[..., None]:
     """A callback (step, total, denoised latents or None) for the progress bar, with previews.
 
     frames: of a clip. The page that started the run sees the whole clip move if it asked for that, else core's preview
     of frame 0; neither where previews are off. It raises when the user has pressed cancel. work: what is done in all
-    steps together, so that its time is known before the next run.
+    steps together, so that its time is known before the next run. colours: of latents that are not Stable Diffusion's.
     """
     latent_format = comfy.latent_formats.SD15()
     previewer = latent_preview.get_previewer(memory_manager.get_torch_device(), latent_format)
-    clip = _ClipPreview(latent_format, frames) if previewer is not None and frames is not None else None
+    clip = (
+        _ClipPreview(colours or _core_colours(latent_format), frames)
+        if previewer is not None and frames is not None
+        else None
+    )
     bar = comfy.utils.ProgressBar(total)
     begin = time.monotonic()
 
@@ -144,17 +150,21 @@ def progress(total: int, frames: int | None = None, work: Work | None = None) ->
     return report
 
 
+def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
+    bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
+    return Colours(torch.tensor(latent_format.latent_rgb_factors), torch.tensor(bias))
+
+
 class _ClipPreview:
     """Sends the moving clip to the page that asked for it, at most four times a second."""
 
     SECONDS = 0.25
 
-    def __init__(self, latent_format: comfy.latent_formats.LatentFormat, frames: int) -> None:
+    def __init__(self, colours: Colours, frames: int) -> None:
         context = get_executing_context()
         self._client = PromptServer.instance.client_id
         self._node = context.node_id if context else None
-        self._factors = torch.tensor(latent_format.latent_rgb_factors)
-        self._bias = latent_format.latent_rgb_factors_bias and torch.tensor(latent_format.latent_rgb_factors_bias)
+        self._colours = colours
         self._frames = frames
         self._sent = float("-inf")
 
@@ -167,7 +177,7 @@ class _ClipPreview:
             return False
         if step == total or time.monotonic() - self._sent >= self.SECONDS:
             self._sent = time.monotonic()
-            self._send(step, total, film_strip(denoised, self._frames, self._factors, self._bias))
+            self._send(step, total, film_strip(denoised, self._frames, self._colours))
         return ":" not in self._node
 
     def _send(self, step: int, total: int, strip: Strip) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...svd.errors import InputError
+from ..preview import Colours
 from . import standalone_io as io
 from .advice import Advice, out_of_memory
 from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
@@ -145,10 +146,12 @@ def advising(advice: str) -> Iterator[None]:
         raise MemoryError(advice) from error
 
 
-def progress(total: int, frames: int | None = None, work: Work | None = None) -> Callable[..., None]:
+def progress(
+    total: int, frames: int | None = None, work: Work | None = None, colours: Colours | None = None
+) -> Callable[..., None]:
     """A callback (step, total, denoised latents or None) that shows how far a node has come.
 
-    frames and work are for the editor's previews and forecasts.
+    frames, work and colours are for the editor's previews and forecasts.
     """
     on_progress = _current().on_progress
 
