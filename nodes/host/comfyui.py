@@ -25,7 +25,15 @@ from torch import Tensor, nn
 from ...svd.errors import InputError
 from ..preview import Colours, Strip, film_strip
 from .advice import Advice, out_of_memory
-from .folders import MODEL_PAGE, NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
+from .folders import (
+    MODEL_PAGE,
+    NO_CHECKPOINT,
+    PACK_CHECKPOINTS,
+    PACK_PICTURE,
+    checkpoint_list,
+    diffusers_folders,
+    safetensors_files,
+)
 from .work import Work
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -36,12 +44,14 @@ N = TypeVar("N", bound=nn.Module)
 ops = comfy.ops.manual_cast
 """Layers whose weights the memory manager can stream to a card that is too small for all of them."""
 
-folder_paths.add_model_folder_path("checkpoints", str(PACK_CHECKPOINTS))
-
 
 def checkpoint_names() -> list[str]:
-    """What the checkpoint widget offers. On a fresh install: one entry that says what to do."""
+    """What the checkpoint widget offers. On a fresh install: one entry that says what to do.
+
+    The pack's own folder is not given to ComfyUI: its other loaders cannot use what is in it.
+    """
     files = [name for name in folder_paths.get_filename_list("checkpoints") if name.endswith(".safetensors")]
+    files += [name for name in safetensors_files(PACK_CHECKPOINTS) if name not in files]
     return checkpoint_list(files, [name for root in _roots() for name in diffusers_folders(root)])
 
 
@@ -63,7 +73,11 @@ def checkpoint_path(name: str) -> Path:
 
 
 def _roots() -> list[str]:
-    return folder_paths.get_folder_paths("checkpoints") + folder_paths.get_folder_paths("diffusers")
+    return [
+        *folder_paths.get_folder_paths("checkpoints"),
+        *folder_paths.get_folder_paths("diffusers"),
+        str(PACK_CHECKPOINTS),
+    ]
 
 
 def precision(choice: str) -> torch.dtype:
@@ -212,6 +226,10 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
             return web.json_response(estimate(request.query))
         except InputError as error:
             return web.json_response({"error": str(error)}, status=400)
+
+    @server.routes.get("/svd-nodes/pictures/lighthouse.png")
+    async def picture(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PACK_PICTURE)
 
 
 def device_memory() -> int | None:

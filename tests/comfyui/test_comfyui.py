@@ -113,6 +113,19 @@ def test_object_info_equals_the_record(server):
     assert without_place({id: info for id, info in shown.items() if id in ours}) == read(RECORD)
 
 
+def test_core_s_loaders_do_not_offer_the_pack_s_checkpoints(server):
+    """They could not open them."""
+    own = server.base / "custom_nodes" / "svd-nodes" / "assets" / "checkpoints" / "svd_pack.safetensors"
+    own.parent.mkdir()
+    save(preset_models("tiny"), own, "single")
+    try:
+        ours = server.get("/object_info/StableVideoLoadCheckpoint")
+        assert "'svd_pack.safetensors'" in str(ours)
+        assert "svd_pack.safetensors" not in str(server.get("/object_info/CheckpointLoaderSimple"))
+    finally:
+        own.unlink()
+
+
 def test_help_pages_are_served(server):
     page = server.text("/extensions/svd-nodes/docs/StableVideoSample.md")
     assert page.startswith("# SVD Sampler (Euler)")

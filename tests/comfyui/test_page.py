@@ -144,6 +144,20 @@ def test_the_nodes_say_what_a_run_is_told_and_needs(surface):
     surface.wait_for("StableVideoSample", "no guidance")
 
 
+def test_the_pack_s_picture_is_one_click_away(surface):
+    (surface.server.base / "input" / "lighthouse.png").unlink()
+    surface.editor.page.reload()
+    surface.editor.wait(browser.READY, 90)
+    surface.editor.page.wait_for_timeout(1000)
+    surface.editor.ask(HELPERS)
+    surface.editor.open(QUICKSTART)
+    surface.editor.page.keyboard.press("Escape")
+    surface.editor.page.locator(".svd-panel button").click()
+    surface.editor.wait("svd.panel('StableVideoFitImage').querySelectorAll('optgroup').length === 2")
+    assert (surface.server.base / "input" / "lighthouse.png").exists()
+    assert surface.editor.ask("svd.panel('StableVideoFitImage').querySelector('button').hidden")
+
+
 def test_a_preset_sets_the_size(surface):
     surface.editor.wait("svd.panel('StableVideoFitImage').querySelectorAll('optgroup').length === 2")
     labels = "[...svd.panel('StableVideoFitImage').querySelectorAll('optgroup')].map(group => group.label)"

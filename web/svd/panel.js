@@ -9,6 +9,8 @@ export const STYLE = `
 .svd-panel [hidden] { display: none; }
 .svd-panel select { width: 100%; font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; padding: 1px 4px; }
+.svd-panel button { font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--p-primary-color, #64b5f6); border-radius: 4px; padding: 2px 4px; cursor: pointer; }
 .svd-panel svg { display: block; width: 100%; height: 28px; }
 .svd-panel path { fill: var(--p-primary-color, #64b5f6); }
 .svd-error { color: var(--error-text, #ff4444); }
