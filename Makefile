@@ -6,7 +6,7 @@ BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint lint-web bench clean
 
 help:
 	@echo "make demo    write a short video into demo/ from the bundled picture with the miniature model"
@@ -26,13 +26,18 @@ lint: .venv/dev.stamp
 	@$(BIN)/ruff format --quiet --check --diff .
 	@mkdir -p .venv/typing && ln -sfn "$(CURDIR)" .venv/typing/svd_nodes
 	@$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-web; \
+	  else echo "node is not installed, so the extension in web/ is not linted."; fi
 	@echo "Lint: clean."
+
+lint-web: node_modules/.stamp
+	@node_modules/.bin/biome ci --colors=off .
 
 bench: .venv/dev.stamp
 	@$(BIN)/python -m svd_nodes.bench.precision $(ARGS)
 
 clean:
-	@rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info
+	@rm -rf .venv node_modules build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: what the demo needs, and on top of it what the tests and the linters need.
@@ -48,4 +53,9 @@ clean:
 .venv/dev.stamp: .venv/run.stamp
 	@echo "Adding the test tools to .venv (once) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The linter of web/. No lock file: the one package is named with its exact version.
+node_modules/.stamp: package.json
+	@npm install --no-package-lock --no-audit --no-fund --silent
 	@touch $@

@@ -22,7 +22,7 @@ from torch import Tensor
 
 def measured(network: Any, memory: int, work: Callable[[Any, torch.device], Tensor]) -> tuple[Tensor, float, float]:
     """The result of some work, its seconds (of a second run), and the peak GiB on the card."""
-    with network.at_work(memory, "There is not enough memory.") as (module, device):
+    with network.at_work(memory, lambda room: "There is not enough memory.") as (module, device):
         work(module, device)
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()

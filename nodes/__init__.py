@@ -3,9 +3,10 @@
 from .condition import Condition
 from .decode import Decode
 from .encode import EncodeClip, EncodeLatent
-from .host import ComfyExtension, io
+from .host import ComfyExtension, io, serve_page
 from .image import FitImage
 from .load import LoadCheckpoint
+from .needs import estimate
 from .sample import Sample
 from .sigmas import Sigmas
 
@@ -25,4 +26,5 @@ class Extension(ComfyExtension):
     """What the editor asks for the pack's nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        serve_page(estimate)
         return NODES

@@ -1,14 +1,14 @@
 """SVD VAE Decode."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from . import check, memory, wires
+from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .needs import decoding_work
 
 if TYPE_CHECKING:
     from ..svd.vae import VAE
-
-SMALLER = "There is not enough memory to decode {} frames at once: set frames_per_chunk lower."
 
 
 class Decode(io.ComfyNode):
@@ -49,11 +49,10 @@ class Decode(io.ComfyNode):
         latents, frames = wires.from_latent(latent)
         config, chunk = vae.module.config, min(frames_per_chunk, frames)
         height, width = (side * config.downscale for side in latents.shape[-2:])
-        needed = memory.decoding(config, chunk, height, width, vae.module.dtype.itemsize)
-        with vae.at_work(needed, SMALLER.format(chunk)) as (autoencoder, device):
+        size = config, chunk, height, width, vae.module.dtype.itemsize
+        with vae.at_work(memory.decoding(*size), partial(shortage.decoding, *size)) as (autoencoder, device):
+            report = progress(len(latents), work=decoding_work(config, vae.module.dtype, len(latents), height, width))
             spill = vae.memory == "low"
             room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM)
-            images = decode(
-                autoencoder, latents.to(device), frames, frames_per_chunk, progress(len(latents)), room, spill
-            )
+            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, report, room, spill)
         return io.NodeOutput(wires.to_image(images))

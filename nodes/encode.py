@@ -1,19 +1,18 @@
 """SVD CLIP Encode and SVD VAE Encode."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from . import check, memory, wires
+from . import check, memory, shortage, wires
 from .host import Network, io, result_device
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
     from ..svd.vae import VAE
-
-SMALLER = "There is not enough memory to encode the picture: use fewer pictures or a smaller width and height."
 
 
 class EncodeClip(io.ComfyNode):
@@ -40,7 +39,7 @@ class EncodeClip(io.ComfyNode):
 
         picture = wires.from_image(image)
         config, itemsize = clip.module.config, clip.module.dtype.itemsize
-        with clip.at_work(memory.embedding(config, len(picture), itemsize), SMALLER) as (encoder, device):
+        with clip.at_work(memory.embedding(config, len(picture), itemsize), shortage.embedding) as (encoder, device):
             return io.NodeOutput(encode_clip(encoder, picture.to(device)).to(result_device()))
 
 
@@ -97,7 +96,7 @@ class EncodeLatent(io.ComfyNode):
         picture = wires.from_image(image)
         pictures, channels, height, width = picture.shape
         noise = draw_noise(clip_generators(seed, pictures), 1, channels, height, width)
-        needed = memory.encoding(vae.module.config, pictures, height, width)
-        with vae.at_work(needed, SMALLER) as (autoencoder, device):
+        size = vae.module.config, pictures, height, width
+        with vae.at_work(memory.encoding(*size), partial(shortage.encoding, *size)) as (autoencoder, device):
             encoded = encode_latent(autoencoder, picture.to(device), noise_aug_strength, noise)
         return io.NodeOutput(replace(encoded, latent=encoded.latent.to(result_device())))

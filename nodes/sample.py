@@ -1,5 +1,6 @@
 """SVD Sampler (Euler)."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -7,14 +8,14 @@ from torch import Tensor
 from ..svd.edm import karras_sigmas
 from ..svd.errors import InputError
 from ..svd.guidance import SHAPES, guidance_scale
-from . import check, memory, wires
+from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .needs import sampling_work
+from .preview import own_colours
 
 if TYPE_CHECKING:
     from ..svd.conditioning import Conditioning
     from ..svd.unet import UNet
-
-FEWER = "There is not enough memory to sample this video: use fewer frames, a smaller width and height, or one picture."
 
 
 class Sample(io.ComfyNode):
@@ -74,10 +75,13 @@ class Sample(io.ComfyNode):
         x = start(noise, sigmas[0], None if latent is None else _start_latent(latent, frames, noise))
         scale = guidance_scale(guidance, min_guidance, max_guidance, frames)
         unet = model.module
-        halves = model.memory != "fast"
-        images = len(x) if halves else 2 * len(x)
-        needed = memory.sampling(unet.config, images, height, width, unet.dtype.itemsize)
-        with model.at_work(needed, FEWER) as (unet, device):
+        itemsize, halves = unet.dtype.itemsize, model.memory != "fast"
+        together = 1 if halves else 2
+        needed = memory.sampling(unet.config, together * len(x), height, width, itemsize)
+        steps, images = len(sigmas) - 1, len(x) * (1 if (scale == 1).all() else 2)
+        work = sampling_work(unet.config, unet.dtype, images, height, width, steps)
+        remedy = partial(shortage.sampling, unet.config, clips, frames, height, width, itemsize, together)
+        with model.at_work(needed, remedy) as (unet, device):
             latents = sample(
                 unet,
                 conditioning,
@@ -86,7 +90,7 @@ class Sample(io.ComfyNode):
                 scale,
                 churn=Churn(churn),
                 generators=generators,
-                callback=progress(len(sigmas) - 1),
+                callback=progress(steps, frames, work, own_colours(unet.config)),
                 halves=halves,
             )
         return io.NodeOutput(wires.to_latent(latents, frames))

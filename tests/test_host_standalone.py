@@ -160,17 +160,23 @@ def test_precision_on_the_cpu():
     assert dtypes == {"auto": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def test_out_of_memory_becomes_advice():
-    network = standalone.Network(torch.nn.Linear(1, 1))
-    with session().active(), pytest.raises(MemoryError, match="set it lower"), network.at_work(0, "set it lower"):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+CPU_FULL = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
 
 
-def test_out_of_main_memory_becomes_advice_and_other_errors_stay():
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU_FULL)])
+def test_out_of_memory_becomes_advice(error):
     network = standalone.Network(torch.nn.Linear(1, 1))
-    with session().active(), pytest.raises(MemoryError, match="set it lower"), network.at_work(0, "set it lower"):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
-    with session().active(), pytest.raises(RuntimeError, match="shapes"), network.at_work(0, "set it lower"):
+    with (
+        session().active(),
+        pytest.raises(MemoryError, match="set it to 3, of None"),
+        network.at_work(0, lambda room: f"set it to 3, of {room}"),
+    ):
+        raise error
+
+
+def test_other_errors_of_torch_stay():
+    network = standalone.Network(torch.nn.Linear(1, 1))
+    with session().active(), pytest.raises(RuntimeError, match="shapes"), network.at_work(0, lambda room: "less"):
         raise RuntimeError("shapes cannot be multiplied")
 
 

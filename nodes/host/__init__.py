@@ -7,12 +7,15 @@ line started in the editor's folder could.
 import sys
 from typing import TYPE_CHECKING
 
+from .work import Work
+
 if TYPE_CHECKING or "comfy_api" not in sys.modules:
     from .standalone import (
         ComfyExtension,
         Network,
         checkpoint_names,
         checkpoint_path,
+        device_memory,
         free_memory,
         heed_cancel,
         io,
@@ -20,6 +23,8 @@ if TYPE_CHECKING or "comfy_api" not in sys.modules:
         precision,
         progress,
         result_device,
+        seconds_for,
+        serve_page,
         storage_device,
         work_device,
     )
@@ -29,6 +34,7 @@ else:
         Network,
         checkpoint_names,
         checkpoint_path,
+        device_memory,
         free_memory,
         heed_cancel,
         io,
@@ -36,6 +42,8 @@ else:
         precision,
         progress,
         result_device,
+        seconds_for,
+        serve_page,
         storage_device,
         work_device,
     )
@@ -43,8 +51,10 @@ else:
 __all__ = [
     "ComfyExtension",
     "Network",
+    "Work",
     "checkpoint_names",
     "checkpoint_path",
+    "device_memory",
     "free_memory",
     "heed_cancel",
     "io",
@@ -52,6 +62,8 @@ __all__ = [
     "precision",
     "progress",
     "result_device",
+    "seconds_for",
+    "serve_page",
     "storage_device",
     "work_device",
 ]

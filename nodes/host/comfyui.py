@@ -1,9 +1,11 @@
 """The host when the nodes live in ComfyUI: its folders, memory manager, progress bar, previews and cancel button."""
 
-from collections.abc import Callable, Iterator
+import base64
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import comfy.latent_formats
 import comfy.model_management as memory_manager
@@ -12,13 +14,27 @@ import comfy.utils
 import folder_paths
 import latent_preview
 import torch
+from aiohttp import web
 from comfy.model_patcher import ModelPatcher
 from comfy_api.v0_0_2 import ComfyExtension as ComfyExtension
 from comfy_api.v0_0_2 import io as io
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
 from torch import Tensor, nn
 
 from ...svd.errors import InputError
-from .folders import MODEL_PAGE, NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders
+from ..preview import Colours, Strip, film_strip
+from .advice import Advice, out_of_memory
+from .folders import (
+    MODEL_PAGE,
+    NO_CHECKPOINT,
+    PACK_CHECKPOINTS,
+    PACK_PICTURE,
+    checkpoint_list,
+    diffusers_folders,
+    safetensors_files,
+)
+from .work import Work
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 UNET_PARAMETERS = 1_524_623_082
@@ -28,12 +44,14 @@ N = TypeVar("N", bound=nn.Module)
 ops = comfy.ops.manual_cast
 """Layers whose weights the memory manager can stream to a card that is too small for all of them."""
 
-folder_paths.add_model_folder_path("checkpoints", str(PACK_CHECKPOINTS))
-
 
 def checkpoint_names() -> list[str]:
-    """What the checkpoint widget offers. On a fresh install: one entry that says what to do."""
+    """What the checkpoint widget offers. On a fresh install: one entry that says what to do.
+
+    The pack's own folder is not given to ComfyUI: its other loaders cannot use what is in it.
+    """
     files = [name for name in folder_paths.get_filename_list("checkpoints") if name.endswith(".safetensors")]
+    files += [name for name in safetensors_files(PACK_CHECKPOINTS) if name not in files]
     return checkpoint_list(files, [name for root in _roots() for name in diffusers_folders(root)])
 
 
@@ -55,7 +73,11 @@ def checkpoint_path(name: str) -> Path:
 
 
 def _roots() -> list[str]:
-    return folder_paths.get_folder_paths("checkpoints") + folder_paths.get_folder_paths("diffusers")
+    return [
+        *folder_paths.get_folder_paths("checkpoints"),
+        *folder_paths.get_folder_paths("diffusers"),
+        str(PACK_CHECKPOINTS),
+    ]
 
 
 def precision(choice: str) -> torch.dtype:
@@ -99,16 +121,20 @@ class Network(Generic[N]):
         self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
 
     @contextmanager
-    def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
+    def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
+        room = None
         try:
             memory_manager.load_models_gpu([self._patcher], memory_required=memory, force_full_load=not self.streams)
             device = self._patcher.load_device
+            room = memory_manager.get_free_memory(device)
             with _heeding_cancel(self.module, device):
                 yield self.module, device
-        except memory_manager.OOM_EXCEPTION as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             memory_manager.unload_all_models()
-            raise MemoryError(advice) from error
+            raise MemoryError(advice(room)) from error
 
 
 @contextmanager
@@ -135,17 +161,33 @@ def heed_cancel() -> None:
     memory_manager.throw_exception_if_processing_interrupted()
 
 
-def progress(total: int) -> Callable[..., None]:
-    """A callback (step, total, denoised latents or None) for the progress bar, with core's preview of frame 0.
+def progress(
+    total: int, frames: int | None = None, work: Work | None = None, colours: Colours | None = None
+) -> Callable[..., None]:
+    """A callback (step, total, denoised latents or None) for the progress bar, with previews.
 
-    It raises when the user has pressed cancel.
+    frames: of a clip. The page that started the run sees the whole clip move if it asked for that, else core's preview
+    of frame 0; neither where previews are off. It raises when the user has pressed cancel. work: what is done in all
+    steps together, so that its time is known before the next run. colours: of latents that are not Stable Diffusion's.
     """
-    previewer = latent_preview.get_previewer(memory_manager.get_torch_device(), comfy.latent_formats.SD15())
+    latent_format = comfy.latent_formats.SD15()
+    previewer = latent_preview.get_previewer(memory_manager.get_torch_device(), latent_format)
+    clip = (
+        _ClipPreview(colours or _core_colours(latent_format), frames)
+        if previewer is not None and frames is not None
+        else None
+    )
     bar = comfy.utils.ProgressBar(total)
+    begin = time.monotonic()
 
     def report(step: int, total: int = total, denoised: Tensor | None = None) -> None:
-        shown = previewer is not None and denoised is not None
-        bar.update_absolute(step, total, previewer.decode_latent_to_preview_image("JPEG", denoised) if shown else None)
+        image = None
+        if previewer is not None and denoised is not None:
+            moving = clip is not None and clip.show(step, total, denoised)
+            image = None if moving else previewer.decode_latent_to_preview_image("JPEG", denoised)
+        bar.update_absolute(step, total, image)
+        if step == total and work is not None:
+            _seconds[work.kind] = (time.monotonic() - begin) / work.amount
 
     return report
 
@@ -157,8 +199,80 @@ def work_device() -> torch.device:
 
 def free_memory() -> int | None:
     """Bytes that networks and their work may take on the device. None where it has no memory of its own."""
-    device = memory_manager.get_torch_device()
-    return None if memory_manager.is_device_cpu(device) else memory_manager.get_total_memory(device)
+    return None if memory_manager.is_device_cpu(work_device()) else device_memory()
+
+
+def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
+    bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
+    return Colours(torch.tensor(latent_format.latent_rgb_factors), torch.tensor(bias))
+
+
+class _ClipPreview:
+    """Sends the moving clip to the page that asked for it, at most four times a second."""
+
+    SECONDS = 0.25
+
+    def __init__(self, colours: Colours, frames: int) -> None:
+        context = get_executing_context()
+        self._client = PromptServer.instance.client_id
+        self._node = context.node_id if context else None
+        self._colours = colours
+        self._frames = frames
+        self._sent = float("-inf")
+
+    def show(self, step: int, total: int, denoised: Tensor) -> bool:
+        """Whether this takes the place of core's preview.
+
+        Not inside a subgraph: from outside, its node shows core's preview and nothing of ours.
+        """
+        if self._node is None or self._client not in _watching:
+            return False
+        if step == total or time.monotonic() - self._sent >= self.SECONDS:
+            self._sent = time.monotonic()
+            self._send(step, total, film_strip(denoised, self._frames, self._colours))
+        return ":" not in self._node
+
+    def _send(self, step: int, total: int, strip: Strip) -> None:
+        told = {"node": self._node, "step": step, "total": total, "frames": strip.frames}
+        told |= {"width": strip.width, "height": strip.height, "jpeg": base64.b64encode(strip.jpeg).decode()}
+        PromptServer.instance.send_sync("svd-nodes.clip", told, self._client)
+
+
+_watching: set[str] = set()  # clients that asked for moving previews
+_seconds: dict[Hashable, float] = {}  # that one unit of a kind of work took the last time
+
+
+def seconds_for(work: Work) -> float | None:
+    """How long it will take, by the last run of its kind; None before there was one."""
+    return _seconds[work.kind] * work.amount if work.kind in _seconds else None
+
+
+def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
+    """Answers what the pack's extension asks from the page: for moving previews, and what a run will need."""
+    server = PromptServer.instance
+
+    @server.routes.post("/svd-nodes/previews")
+    async def previews(request: web.Request) -> web.Response:
+        asked = await request.json()
+        _watching.intersection_update(server.sockets)
+        (_watching.add if asked["wanted"] else _watching.discard)(asked["client"])
+        return web.json_response({})
+
+    @server.routes.get("/svd-nodes/estimate")
+    async def needs(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(estimate(request.query))
+        except InputError as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    @server.routes.get("/svd-nodes/pictures/lighthouse.png")
+    async def picture(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PACK_PICTURE)
+
+
+def device_memory() -> int | None:
+    """Bytes of memory that the device has in all."""
+    return int(memory_manager.get_total_memory(memory_manager.get_torch_device()))
 
 
 def storage_device() -> torch.device:

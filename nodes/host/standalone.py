@@ -11,12 +11,15 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ...svd import memory
+from ...svd import memory as memory_module
 from ...svd.errors import InputError
 from ...svd.streaming import Streamed
 from ...svd.unet import UNet
+from ..preview import Colours
 from . import standalone_io as io
+from .advice import Advice, out_of_memory
 from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
+from .work import Work
 
 Progress = Callable[[int, int, Tensor | None], None]
 
@@ -119,20 +122,34 @@ class Network(Generic[N]):
     _kept: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
-    def at_work(self, memory: int, advice: str) -> Iterator[tuple[N, torch.device]]:
+    def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         device = _device()
-        with advising(advice):
-            if self.memory == "fast" or device.type != "cuda":
-                yield self.module.to(device), device
-            elif self.memory == "low" and isinstance(self.module, UNet):
-                with self._streamed(self.module, device).on_card():
-                    yield self.module, device
-            else:
-                try:
-                    yield self.module.to(device), device
-                finally:
-                    self.module.to("cpu")
+        room = None
+        try:
+            with self._placed(device):
+                room = memory_module.free_memory(device)
+                yield self.module, device
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise MemoryError(advice(room)) from error
+
+    @contextmanager
+    def _placed(self, device: torch.device) -> Iterator[None]:
+        """The module on the device, as `memory` says."""
+        if self.memory == "fast" or device.type != "cuda":
+            self.module.to(device)
+            yield
+        elif self.memory == "low" and isinstance(self.module, UNet):
+            with self._streamed(self.module, device).on_card():
+                yield
+        else:
+            try:
+                self.module.to(device)
+                yield
+            finally:
+                self.module.to("cpu")
 
     def _streamed(self, unet: UNet, device: torch.device) -> Streamed:
         """Packed once: it takes a second."""
@@ -147,13 +164,18 @@ def advising(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not out_of_memory(error):
             raise
         raise MemoryError(advice) from error
 
 
-def progress(total: int) -> Callable[..., None]:
-    """A callback (step, total, denoised latents or None) that shows how far a node has come."""
+def progress(
+    total: int, frames: int | None = None, work: Work | None = None, colours: Colours | None = None
+) -> Callable[..., None]:
+    """A callback (step, total, denoised latents or None) that shows how far a node has come.
+
+    frames, work and colours are for the editor's previews and forecasts.
+    """
     on_progress = _current().on_progress
 
     def report(step: int, total: int = total, denoised: Tensor | None = None) -> None:
@@ -170,11 +192,26 @@ def work_device() -> torch.device:
 
 def free_memory() -> int | None:
     """Bytes free on the device; None where it has no memory of its own."""
-    return memory.free_memory(_device())
+    return memory_module.free_memory(_device())
 
 
 def heed_cancel() -> None:
     """Nothing to do: without an editor, Ctrl-C ends the run by itself."""
+
+
+def seconds_for(work: Work) -> float | None:
+    """None: nobody asks here, and nothing is remembered."""
+    return None
+
+
+def device_memory() -> int | None:
+    """Bytes of memory that the device has in all; None where that is not known."""
+    device = _device()
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
+
+def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
+    """There is no page."""
 
 
 def storage_device() -> torch.device:

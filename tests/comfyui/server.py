@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NOT_THE_PACK = shutil.ignore_patterns(".*", "tests", "bench", "training", "checkpoints", "demo", "build", "__pycache__")
+NOT_THE_PACK = shutil.ignore_patterns(
+    ".*", "tests", "bench", "training", "checkpoints", "demo", "build", "__pycache__", "node_modules"
+)
 CHECKOUT = Path(os.environ.get("COMFYUI_PATH", Path.home() / "comfy" / "ComfyUI"))
 
 

@@ -3,13 +3,17 @@
 Skips unless a checkout is at $COMFYUI_PATH or at comfy-cli's default place. The checkout is not touched.
 """
 
+import base64
 import json
 import os
 import shutil
 import subprocess
+import urllib.error
 import uuid
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -107,6 +111,19 @@ def test_object_info_equals_the_record(server):
     shown = server.get("/object_info")
     ours = {node.GET_SCHEMA().node_id for node in NODES}
     assert without_place({id: info for id, info in shown.items() if id in ours}) == read(RECORD)
+
+
+def test_core_s_loaders_do_not_offer_the_pack_s_checkpoints(server):
+    """They could not open them."""
+    own = server.base / "custom_nodes" / "svd-nodes" / "assets" / "checkpoints" / "svd_pack.safetensors"
+    own.parent.mkdir()
+    save(preset_models("tiny"), own, "single")
+    try:
+        ours = server.get("/object_info/StableVideoLoadCheckpoint")
+        assert "'svd_pack.safetensors'" in str(ours)
+        assert "svd_pack.safetensors" not in str(server.get("/object_info/CheckpointLoaderSimple"))
+    finally:
+        own.unlink()
 
 
 def test_help_pages_are_served(server):
@@ -222,6 +239,66 @@ def test_cancel_in_mid_sampling_and_the_next_run_is_right(checkpoints):
     assert not checkpoints.wait(prompt_id)["outputs"]
     checkpoints.forget()
     assert np.array_equal(before, pixels(checkpoints, checkpoints.run(chain(seed=31))))
+
+
+def previews_of(server: Server, prompt: dict[str, Any], client: str) -> tuple[list[dict[str, Any]], int]:
+    """A run's moving clips, and how many of core's previews came, as a page sees them."""
+    websocket = pytest.importorskip("websocket", reason="needs websocket-client")
+    socket = websocket.create_connection(f"ws://127.0.0.1:{server.port}/ws?clientId={client}", timeout=60)
+    server.queue(prompt, client)
+    clips, core = [], 0
+    for message in iter(socket.recv, None):
+        if isinstance(message, bytes):
+            core += 1
+            continue
+        event = json.loads(message)
+        if event["type"] == "svd-nodes.clip":
+            clips.append(event["data"])
+        if event["type"] in ("execution_success", "execution_error"):
+            break
+    socket.close()
+    assert event["type"] == "execution_success"
+    return clips, core
+
+
+def test_a_page_that_asks_sees_the_whole_clip_and_another_sees_core_s_preview(checkpoints):
+    page, other = uuid.uuid4().hex, uuid.uuid4().hex
+    checkpoints.post("/svd-nodes/previews", {"client": page, "wanted": True})
+    clips, core = previews_of(checkpoints, chain(seed=51, steps=40), page)
+    assert core == 0
+    assert 2 <= len(clips) < 40, "every step would be too often, and the last must come"
+    assert (clips[-1]["step"], clips[-1]["total"], clips[-1]["node"]) == (40, 40, "6")
+    picture = Image.open(BytesIO(base64.b64decode(clips[-1]["jpeg"])))
+    assert picture.size == (clips[-1]["width"], 3 * clips[-1]["height"]) == (8, 18)
+    clips, core = previews_of(checkpoints, chain(seed=52), other)
+    assert not clips
+    assert core > 0
+    checkpoints.post("/svd-nodes/previews", {"client": page, "wanted": False})
+    clips, core = previews_of(checkpoints, chain(seed=53), page)
+    assert not clips
+    assert core > 0
+
+
+def test_previews_that_are_off_stay_off(tmp_path):
+    with running_server(tmp_path / "base", "--preview-method", "none") as server:
+        save(preset_models("tiny"), server.base / "models" / "checkpoints" / "svd_tiny.safetensors", "single")
+        picture(server.base / "input" / "picture.png")
+        server.post("/svd-nodes/previews", {"client": "page", "wanted": True})
+        assert previews_of(server, chain(), "page") == ([], 0)
+
+
+def test_the_server_says_what_a_run_needs_and_how_long_it_took(checkpoints):
+    asked = {"checkpoint": "svd_tiny.safetensors", "precision": "auto", "width": 64, "height": 48, "frames": 3}
+    asked |= {"steps": 2, "frames_per_chunk": 14, "guided": 1}
+    checkpoints.run(chain(seed=54))
+    told = checkpoints.get(f"/svd-nodes/estimate?{urlencode(asked)}")
+    assert told["card"] > told["sampling"] > 0
+    assert 0 < told["sampling_seconds"] < 30
+    assert 0 < told["decoding_seconds"] < 30
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        checkpoints.get(f"/svd-nodes/estimate?{urlencode(asked | {'frames': 0})}")
+    assert refused.value.code == 400
+    assert json.load(refused.value)["error"] == "frames is '0': it must be a whole number between 1 and 1024."
 
 
 def sentences(refused: Refused, node: str) -> str:

@@ -1,0 +1,86 @@
+"""What a run will need, worked out before it: the editor's page asks for it and shows it on the nodes."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..svd.checkpoint import Checkpoint, open_checkpoint
+from ..svd.config import UNetConfig, VAEConfig
+from ..svd.errors import InputError
+from . import check, host, memory, shortage
+from .host import Work
+from .load import PRECISIONS
+
+NUMBERS = {"width": 8192, "height": 8192, "frames": 1024, "steps": 1000, "frames_per_chunk": 1024}  # and their most
+
+
+def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
+    """Bytes and seconds of sampling and decoding one clip, None where they cannot be known.
+
+    asked: `checkpoint`, `precision`, the NUMBERS, and `guided`, "0" where every frame's guidance is 1. InputError on
+    settings with which no run could start.
+    """
+    size = {name: _number(asked, name, most) for name, most in NUMBERS.items()}
+    checkpoint = _opened(host.checkpoint_path(asked.get("checkpoint", "")))
+    check.require_choice("precision", asked.get("precision"), PRECISIONS)
+    dtype = host.precision(asked["precision"])
+    unet, vae = checkpoint.unet.config, checkpoint.vae.config
+    width, height, frames = size["width"], size["height"], size["frames"]
+    chunk = min(size["frames_per_chunk"], frames)
+    passes = 1 if asked.get("guided") == "0" else 2
+    sampling = sampling_work(unet, dtype, passes * frames, height // 8, width // 8, size["steps"])
+    card = host.device_memory()
+    fits = card and shortage.most(
+        lambda n: memory.decoding(vae, n, height, width, dtype.itemsize), frames + 1, int(shortage.SHARE * card)
+    )
+    return {
+        "card": card,
+        "trained_frames": checkpoint.frames,
+        "weights": checkpoint.unet.parameters * dtype.itemsize,
+        "sampling": memory.sampling(unet, 2 * frames, height // 8, width // 8, dtype.itemsize),
+        "sampling_seconds": host.seconds_for(sampling),
+        "decoding": memory.decoding(vae, chunk, height, width, dtype.itemsize),
+        "decoding_seconds": host.seconds_for(decoding_work(vae, dtype, frames, height, width)),
+        "fitting_chunk": fits,
+    }
+
+
+def sampling_work(config: UNetConfig, dtype: torch.dtype, images: int, height: int, width: int, steps: int = 1) -> Work:
+    """In multiplications, within a fifth. `images`: frames through the network in a step; size of the latent.
+
+    A token of a level costs 70 c^2 in a block with transformers (18 for each spatial, 6 for each temporal residual
+    block, 18 and 28 for the transformers), and in spatial attention 2 c for every other token.
+    """
+    total = 0
+    for level, channels in enumerate(config.block_out_channels):
+        tokens = -(-height // 2**level) * -(-width // 2**level)
+        blocks = 2 * config.layers_per_block[level] + 1
+        attention = config.down_attention[level]
+        per_token = (70 if attention else 24) * channels**2 + 2 * attention * tokens * channels
+        total += blocks * tokens * per_token
+    return Work(("sampling", config, dtype), float(steps * images * total))
+
+
+def decoding_work(config: VAEConfig, dtype: torch.dtype, images: int, height: int, width: int) -> Work:
+    """In pixels: nearly all of the decoder's work is convolutions."""
+    return Work(("decoding", config, dtype), float(images * height * width))
+
+
+def _number(asked: Mapping[str, str], name: str, most: int) -> int:
+    text = asked.get(name, "")
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise InputError(f"{name} is {text!r}: it must be a whole number between 1 and {most}.")
+    return int(text)
+
+
+def _opened(path: Path) -> Checkpoint:
+    return _opened_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _opened_at(path: Path, changed: int) -> Checkpoint:
+    """A checkpoint's header, read once for as long as the file stays as it is."""
+    return open_checkpoint(path)

@@ -1,0 +1,95 @@
+"""The moving preview: all frames in one small picture."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from svd_nodes.nodes.preview import CLIPS, LONGEST, PIXELS, Colours, film_strip, own_colours
+from svd_nodes.svd.checkpoint import load
+from svd_nodes.svd.config import UNetConfig
+
+PLAIN = Colours(
+    torch.tensor([[0.35, 0.23, 0.32], [0.33, 0.5, 0.24], [-0.28, 0.18, 0.27], [-0.21, -0.26, -0.72]]), torch.zeros(3)
+)
+
+
+def shown(strip) -> np.ndarray:
+    """t h w c"""
+    pixels = np.asarray(Image.open(BytesIO(strip.jpeg)))
+    assert pixels.shape == (strip.frames * strip.height, strip.width, 3)
+    return pixels.reshape(strip.frames, strip.height, strip.width, 3)
+
+
+def test_frames_are_below_each_other_in_order():
+    latents = torch.linspace(-1, 1, 5)[:, None, None, None].expand(5, 4, 8, 16)
+    frames = shown(film_strip(latents, 5, PLAIN))
+    expected = ((latents[:, :, 0, 0] @ PLAIN.factors + 1) * 127.5).clamp(0, 255)
+    assert np.abs(frames[:, 4, 8] - expected.numpy()).max() <= 3
+
+
+def test_a_bias_shifts_the_colours():
+    grey = shown(film_strip(torch.zeros(2, 4, 8, 8), 2, Colours(PLAIN.factors, torch.tensor([0.5, 0.0, -0.5]))))
+    assert np.abs(grey[0, 0, 0].astype(int) - [191, 127, 63]).max() <= 3
+
+
+def test_clips_of_a_batch_are_beside_each_other():
+    latents = torch.cat([torch.full((3, 4, 8, 8), -2.0), torch.full((3, 4, 8, 8), 2.0)])
+    frames = shown(film_strip(latents, 3, Colours(torch.full((4, 3), 0.25), torch.zeros(3))))
+    assert frames.shape == (3, 8, 16, 3)
+    assert frames[:, :, :8].max() < 10
+    assert frames[:, :, 8:].min() > 245
+
+
+@pytest.mark.parametrize(
+    ("clips", "frames", "height", "width"),
+    [(1, 25, 72, 128), (4, 25, 72, 128), (9, 14, 72, 128), (1, 120, 128, 72), (1, 1, 1024, 1024), (1, 64, 1, 1024)],
+)
+def test_the_size_is_bounded_whatever_the_clip(clips, frames, height, width):
+    strip = film_strip(torch.zeros(clips * frames, 4, height, width), frames, PLAIN)
+    assert strip.frames * strip.height * strip.width <= PIXELS
+    assert strip.frames * strip.height <= max(LONGEST, frames)
+    shown(strip)
+    if clips == 1 and height > 1:
+        assert strip.width / strip.height == pytest.approx(width / height, rel=0.1)
+
+
+def test_only_the_first_clips_of_a_large_batch_are_shown():
+    strip = film_strip(torch.zeros(9 * 2, 4, 8, 8), 2, PLAIN)
+    assert strip.width == 8 * CLIPS
+
+
+def test_numbers_out_of_range_stay_colours():
+    frames = shown(film_strip(torch.full((2, 4, 8, 8), 1e4), 2, Colours(PLAIN.factors.abs(), PLAIN.bias)))
+    assert frames.min() == 255
+
+
+def test_the_latents_are_left_alone():
+    latents = torch.randn(3, 4, 8, 8)
+    before = latents.clone()
+    film_strip(latents, 3, PLAIN)
+    assert torch.equal(latents, before)
+
+
+def test_the_colours_of_svd_nano_are_its_own():
+    """They stand for its decoder: a picture of the kind it was not fitted to comes out recognisable."""
+    pack = Path(__file__).parents[1] / "assets"
+    models = load(pack / "checkpoints" / "svd_nano.safetensors")
+    picture = Image.open(pack / "pictures" / "lighthouse.png").convert("RGB").resize((256, 256))
+    target = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        latent = models.vae.encode(target) * models.vae.config.scaling_factor
+    small = torch.nn.functional.avg_pool2d(target, 8)[0].permute(1, 2, 0)
+
+    def error(colours: Colours) -> float:
+        return float(((latent[0].permute(1, 2, 0) @ colours.factors + colours.bias - small) ** 2).mean().sqrt())
+
+    assert error(own_colours(models.unet.config)) < 0.3
+    assert error(PLAIN) > 0.6
+
+
+def test_full_models_share_stable_diffusion_s_colours():
+    assert own_colours(UNetConfig()) is None

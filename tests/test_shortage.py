@@ -1,0 +1,83 @@
+"""What is advised when memory runs out: every number in it fits, and is less than what failed."""
+
+import re
+
+import pytest
+
+from svd_nodes.nodes import memory, shortage
+from svd_nodes.svd.config import UNetConfig, VAEConfig
+
+UNET, VAE = UNetConfig(), VAEConfig()
+GIB = 2**30
+
+
+def numbers(sentence: str, pattern: str) -> tuple[int, ...]:
+    found = re.search(pattern, sentence)
+    assert found, sentence
+    return tuple(map(int, found.groups()))
+
+
+def decoding_fits(frames: int, width: int, height: int, room: int) -> bool:
+    return memory.decoding(VAE, frames, height, width, 2) <= room
+
+
+def test_the_largest_number_that_fits():
+    assert shortage.most(lambda n: 10 * n, 14, 75) == 7
+    assert shortage.most(lambda n: 10 * n, 7, 75) == 6
+    assert shortage.most(lambda n: 10 * n, 14, 9) == 0
+
+
+@pytest.mark.parametrize("gib", [2, 4, 6, 8, 11])
+def test_decoding_names_a_chunk_that_fits(gib):
+    sentence = shortage.decoding(VAE, 14, 576, 1024, 2, gib * GIB)
+    (frames,) = numbers(sentence, r"set frames_per_chunk to (\d+)")
+    assert 1 <= frames < 14
+    assert decoding_fits(frames, 1024, 576, gib * GIB)
+    assert not decoding_fits(frames + 1, 1024, 576, shortage.SHARE * gib * GIB)
+
+
+def test_decoding_that_takes_a_smaller_size():
+    sentence = shortage.decoding(VAE, 14, 1152, 2048, 2, GIB)
+    width, height = numbers(sentence, r"Fit Image to (\d+) x (\d+)")
+    assert width % 64 == height % 64 == 0
+    assert decoding_fits(1, width, height, GIB)
+    assert 1.5 < width / height < 2.1
+
+
+def test_an_estimate_that_was_too_low_is_not_trusted():
+    """There was room for the estimate, and it still failed: the advice is below what failed."""
+    (frames,) = numbers(shortage.decoding(VAE, 14, 576, 1024, 2, 80 * GIB), r"frames_per_chunk to (\d+)")
+    assert frames == 12
+
+
+def test_where_the_room_is_unknown_the_half_is_advised():
+    assert "frames_per_chunk to 7 or lower" in shortage.decoding(VAE, 14, 576, 1024, 2, None)
+
+
+@pytest.mark.parametrize("gib", [2, 4, 8])
+def test_sampling_names_frames_or_a_size_that_fit(gib):
+    sentence = shortage.sampling(UNET, 1, 25, 72, 128, 2, gib * GIB)
+    (frames,) = numbers(sentence, r"set frames to (\d+)")
+    width, height = numbers(sentence, r"Fit Image to (\d+) x (\d+)")
+    assert memory.sampling(UNET, 2 * frames, 72, 128, 2) <= gib * GIB
+    assert memory.sampling(UNET, 50, height // 8, width // 8, 2) <= gib * GIB
+    assert 1 <= frames < 25
+    assert (width, height) < (1024, 576)
+
+
+def test_sampling_several_clips_names_how_many_at_a_time():
+    sentence = shortage.sampling(UNET, 4, 25, 72, 128, 2, 24 * GIB)
+    assert "sample 4 clips of 25 frames of 1024 x 576: give 2 pictures at a time, or set frames to" in sentence
+    assert memory.sampling(UNET, 2 * 2 * 25, 72, 128, 2) <= 24 * GIB
+
+
+def test_encoding_names_a_size():
+    width, height = numbers(shortage.encoding(VAE, 1, 1152, 2048, GIB), r"Fit Image to (\d+) x (\d+)")
+    assert memory.encoding(VAE, 1, height, width) <= GIB
+    assert "give fewer pictures, or" in shortage.encoding(VAE, 2, 576, 1024, GIB)
+    assert "1 picture of" in shortage.encoding(VAE, 1, 576, 1024, GIB)
+
+
+def test_the_smallest_size_is_where_it_ends():
+    assert shortage.smaller(lambda w, h: 10**9, 1024, 576, 1) == (64, 64)
+    assert shortage.smaller(lambda w, h: 0, 1024, 576, 1) == (960, 512)

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { Page } from "../../web/svd/page.js"
+
+function fake({ ok = true, fails = false } = {}) {
+  const asked = []
+  const api = {
+    clientId: "me",
+    apiURL: (path) => `/api${path}`,
+    async fetchApi(path, request) {
+      asked.push([path, request?.body])
+      if (fails) throw new TypeError("offline")
+      return { ok, json: async () => ({ path }) }
+    },
+  }
+  const pictures = []
+  const document = {
+    createElement() {
+      const picture = { naturalWidth: 30, naturalHeight: 20, decode: async () => pictures.push(picture.src) }
+      return picture
+    },
+  }
+  return { asked, pictures, page: new Page(document, api) }
+}
+
+test("an answer is asked for once, until it is forgotten", async () => {
+  const { asked, page } = fake()
+  assert.deepEqual(await page.answer("a=1"), { path: "/svd-nodes/estimate?a=1" })
+  await page.answer("a=1")
+  assert.equal(asked.length, 1)
+  page.forget()
+  await page.answer("a=1")
+  assert.equal(asked.length, 2)
+  assert.equal(await page.answer(undefined), undefined)
+})
+
+test("no answer, and none is remembered when the server is away", async () => {
+  assert.equal(await fake({ ok: false }).page.answer("a=1"), undefined)
+  const { asked, page } = fake({ fails: true })
+  assert.equal(await page.answer("a=1"), undefined)
+  await page.answer("a=1")
+  assert.equal(asked.length, 2)
+})
+
+test("no more than a bounded number of answers is kept", async () => {
+  const { page } = fake()
+  for (let i = 0; i < 100; i++) await page.answer(`a=${i}`)
+  assert.equal(page.answers.size, 32)
+})
+
+test("a picture's size, wherever the loading node took it from", async () => {
+  const { page, pictures } = fake()
+  const loading = (value) => ({ comfyClass: "LoadImage", widgets: [{ name: "image", value }] })
+  assert.deepEqual(await page.picture(loading("sub/a b.png")), { width: 30, height: 20 })
+  await page.picture(loading("c.png [output]"))
+  assert.deepEqual(pictures, [
+    "/api/view?filename=a+b.png&subfolder=sub&type=input",
+    "/api/view?filename=c.png&subfolder=&type=output",
+  ])
+  assert.equal(await page.picture({ comfyClass: "EmptyImage", widgets: [] }), undefined)
+  assert.equal(await page.picture(undefined), undefined)
+})
+
+test("the server is told whether clips are wanted", async () => {
+  const { asked, page } = fake()
+  await page.askForClips(true)
+  assert.deepEqual(asked, [["/svd-nodes/previews", '{"client":"me","wanted":true}']])
+})
+
+test("the pack's picture is uploaded and chosen", async () => {
+  const { page, asked } = fake()
+  const answers = { "/upload/image": { json: async () => ({ name: "lighthouse.png" }) } }
+  page.api.fetchApi = async (path, request) => {
+    asked.push([path, request?.body?.get("image")?.name])
+    return answers[path] ?? { blob: async () => new Blob(["picture"]) }
+  }
+  const told = []
+  const widget = { name: "image", value: "", options: { values: ["a.png"] }, callback: (value) => told.push(value) }
+  await page.usePackPicture({ widgets: [widget] })
+  assert.deepEqual(asked, [
+    ["/svd-nodes/pictures/lighthouse.png", undefined],
+    ["/upload/image", "lighthouse.png"],
+  ])
+  assert.equal(widget.value, "lighthouse.png")
+  assert.deepEqual(widget.options.values, ["a.png", "lighthouse.png"])
+  assert.deepEqual(told, ["lighthouse.png"])
+})

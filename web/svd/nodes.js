@@ -1,0 +1,146 @@
+/** What each of our nodes shows in its panel.
+ *
+ * An entry makes {panel, update}; `update` brings the panel up to date. The sampler has `show` as well, for a preview.
+ */
+
+import * as checks from "./checks.js"
+import { Clip } from "./clip.js"
+import { conditionSettings, decoderSettings, samplerSettings, set, setting, upstream } from "./graph.js"
+import { bars, inWords, scales } from "./guidance.js"
+import { decoding, question, sampling } from "./needs.js"
+import { PACK_PICTURE } from "./page.js"
+import { Panel } from "./panel.js"
+import { presets } from "./sizes.js"
+import { offFrames, offGrid, offMotion } from "./training.js"
+
+const SVG = "http://www.w3.org/2000/svg"
+const BOX = [200, 28]
+
+/** host: {document, answer(query) -> promise, picture(node) -> promise}: what the page and the server know. */
+export const PANELS = {
+  StableVideoFitImage(node, host) {
+    const panel = new Panel(node, host.document, 20)
+    const chooser = host.document.createElement("select")
+    const button = packPicture(panel, node, host, () => shown.update())
+    panel.body.append(chooser)
+    const badge = panel.badge()
+    let known
+    chooser.addEventListener("change", () => {
+      const [width, height] = chooser.value.split("x").map(Number)
+      set(node, "width", width)
+      set(node, "height", height)
+      chooser.selectedIndex = 0
+      node.setDirtyCanvas(true, true)
+    })
+    fill(chooser, presets(undefined))
+    const shown = {
+      panel,
+      async update() {
+        const size = [setting(node, "width"), setting(node, "height")]
+        const problem = checks.size(...size)
+        panel.showError(problem)
+        badge(problem ? undefined : offGrid(...size))
+        const source = upstream(node, "image")
+        const picture = await host.picture(source)
+        button.hidden = Boolean(picture) || setting(source, "image") !== PACK_PICTURE
+        const now = JSON.stringify(picture)
+        if (now !== known) fill(chooser, presets(picture))
+        known = now
+      },
+    }
+    return shown
+  },
+
+  StableVideoCondition(node, host) {
+    const panel = new Panel(node, host.document, 15)
+    const told = panel.line()
+    const badge = panel.badge()
+    return {
+      panel,
+      update() {
+        const { checkpoint, fps, bucket } = conditionSettings(node)
+        told(fps === undefined ? "" : `the model is told fps ${fps - 1}`)
+        badge(offMotion(checkpoint, fps, bucket))
+      },
+    }
+  },
+
+  StableVideoSample(node, host) {
+    const panel = new Panel(node, host.document, 64)
+    const curve = drawing(panel)
+    const words = panel.line()
+    const needs = panel.line()
+    const badges = [panel.badge(), panel.badge()]
+    const clip = new Clip(host.document)
+    panel.body.append(clip.element)
+    return {
+      panel,
+      show: (strip) => clip.show(strip, samplerSettings(node).fps ?? 7),
+      async update() {
+        const settings = samplerSettings(node)
+        const { shape, minimum, maximum, frames } = settings
+        const values = scales(shape, minimum, maximum, frames)
+        panel.showError(checks.guidance(shape, minimum, maximum))
+        curve(values)
+        words(inWords(values))
+        const answer = await host.answer(question(settings))
+        const { text, problem } = answer ? sampling(answer) : {}
+        needs(text)
+        badges[0](problem)
+        badges[1](offFrames(frames, answer?.trained_frames))
+      },
+    }
+  },
+
+  StableVideoDecode(node, host) {
+    const panel = new Panel(node, host.document, 15)
+    const needs = panel.line()
+    const badge = panel.badge()
+    return {
+      panel,
+      async update() {
+        const answer = await host.answer(question(decoderSettings(node)))
+        const { text, problem } = answer ? decoding(answer) : {}
+        needs(text)
+        badge(problem)
+      },
+    }
+  },
+}
+
+/** The offer to put the pack's picture where the workflow expects it. */
+function packPicture(panel, node, host, done) {
+  const button = panel.document.createElement("button")
+  button.textContent = "put the pack's picture into Load Image"
+  button.hidden = true
+  button.addEventListener("click", async () => {
+    await host.usePackPicture(upstream(node, "image"))
+    done()
+  })
+  panel.body.append(button)
+  return button
+}
+
+function fill(chooser, groups) {
+  const { ownerDocument: document } = chooser
+  const hint = new Option("size presets …", "", true, true)
+  hint.disabled = true
+  chooser.replaceChildren(hint)
+  for (const { label, sizes } of groups) {
+    const group = document.createElement("optgroup")
+    group.label = label
+    for (const [width, height] of sizes) group.append(new Option(`${width} × ${height}`, `${width}x${height}`))
+    chooser.append(group)
+  }
+}
+
+/** The guidance's bars; nothing is drawn where it is unknown. */
+function drawing(panel) {
+  const picture = panel.document.createElementNS(SVG, "svg")
+  const path = panel.document.createElementNS(SVG, "path")
+  picture.setAttribute("viewBox", `0 0 ${BOX.join(" ")}`)
+  picture.setAttribute("preserveAspectRatio", "none")
+  picture.append(path)
+  panel.body.append(picture)
+  return (values) => path.setAttribute("d", bars(values, ...BOX))
+}

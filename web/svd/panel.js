@@ -1,0 +1,81 @@
+/** The lines below a node's widgets: one DOM widget, which has no value and is never saved. */
+
+export const NAME = "svd_panel"
+const MARGIN = 6
+
+export const STYLE = `
+.svd-panel { overflow: hidden; font: 11px/15px sans-serif; color: var(--descrip-text, #999); text-align: left; }
+.svd-panel > div { display: flex; flex-direction: column; gap: 3px; }
+.svd-panel [hidden] { display: none; }
+.svd-panel select { width: 100%; font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; padding: 1px 4px; }
+.svd-panel button { font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--p-primary-color, #64b5f6); border-radius: 4px; padding: 2px 4px; cursor: pointer; }
+.svd-panel svg { display: block; width: 100%; height: 28px; }
+.svd-panel path { fill: var(--p-primary-color, #64b5f6); }
+.svd-error { color: var(--error-text, #ff4444); }
+.svd-badge { color: #f5b942; padding-left: 17px; text-indent: -17px; }
+.svd-badge::before { content: "⚠"; display: inline-block; width: 17px; text-indent: 0; }
+.svd-clip { overflow: hidden; max-width: 100%; max-height: 200px; margin: 0 auto; border-radius: 4px; width: 100%; }
+.svd-clip canvas { display: block; width: 100%; }
+`
+
+export class Panel {
+  /** height: what it takes before it was ever laid out. */
+  constructor(node, document, height) {
+    this.node = node
+    this.document = document
+    this.height = height
+    this.body = document.createElement("div")
+    this.element = document.createElement("div")
+    this.element.className = "svd-panel"
+    this.element.append(this.body)
+    const tall = () => this.height + 2 * MARGIN
+    const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: tall, getMaxHeight: tall }
+    this.widget = node.addDOMWidget(NAME, NAME, this.element, options)
+    this.widget.serialize = false
+    this.sayError = this.line("svd-error")
+    new ResizeObserver(() => this.fit()).observe(this.body)
+  }
+
+  /** What is wrong: with the settings, else with the last run. */
+  showError(problem) {
+    this.problem = problem
+    this.sayError(problem ?? this.failure)
+  }
+
+  /** What the last run failed with; nothing when a new one begins. */
+  fail(failure) {
+    this.failure = failure
+    this.showError(this.problem)
+  }
+
+  /** A line of text, hidden while it is empty. */
+  line(className = "") {
+    const element = this.document.createElement("div")
+    element.className = className
+    element.hidden = true
+    this.body.append(element)
+    return (text) => {
+      element.textContent = text ?? ""
+      element.hidden = !text
+    }
+  }
+
+  /** A line for what is legal but unwise. */
+  badge() {
+    return this.line("svd-badge")
+  }
+
+  /** Gives the panel the height of what is in it, and the node with it, unless a user made the node larger. */
+  fit() {
+    const { node } = this
+    const height = this.body.offsetHeight
+    if (!height || height === this.height || !node.graph) return
+    const before = node.computeSize()[1]
+    this.height = height
+    const after = node.computeSize()[1]
+    if (node.size[1] < after || node.size[1] <= before) node.setSize([node.size[0], after])
+    node.setDirtyCanvas(true, true)
+  }
+}
