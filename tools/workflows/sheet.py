@@ -56,7 +56,7 @@ class Sheet:
             shown.append(_plain(values.get(spec.name, spec.options.get("default", next(iter(spec.choices), "")))))
             shown += ["fixed"] if spec.options.get("control_after_generate") else []
         self.nodes[id] = {
-            **self._frame(id, kind, box, title or info["display_name"], [*shown, *EXTRA_WIDGETS.get(kind, [])]),
+            **self._frame(id, kind, box, title, [*shown, *EXTRA_WIDGETS.get(kind, [])]),
             "inputs": [self._socket(id, i, spec, links) for i, spec in enumerate(_sockets(info))],
             "outputs": [
                 {"name": name, "type": type, "slot_index": i, "links": []}
@@ -115,7 +115,10 @@ class Sheet:
     def _frame(id: int, kind: str, box: Sequence[int], title: str, values: list[Any]) -> dict[str, Any]:
         x, y, width, height = box
         place = {"id": id, "type": kind, "pos": [x, y], "size": [width, height], "flags": {}, "order": 0, "mode": 0}
-        return place | {"inputs": [], "outputs": [], "title": title, "properties": {}, "widgets_values": values}
+        place |= (
+            {"title": title} if title else {}
+        )  # without one, the editor shows the node's name in the user's language
+        return place | {"inputs": [], "outputs": [], "properties": {}, "widgets_values": values}
 
     def _socket(self, id: int, slot: int, spec: Any, links: Mapping[str, Source]) -> dict[str, Any]:
         link = None
