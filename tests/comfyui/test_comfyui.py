@@ -5,8 +5,10 @@ Skips unless a checkout is at $COMFYUI_PATH or at comfy-cli's default place. The
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from svd_nodes.tools.random_checkpoint import preset_models
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 WORKFLOWS = sorted((REPOSITORY / "workflows" / "api").glob("*.json"))
+CORE_LOADERS = ("CheckpointLoaderSimple", "ImageOnlyCheckpointLoader")  # they take models of the full size alone
 SMALL = {
     "StableVideoFitImage": {"width": 64, "height": 48},
     "StableVideoSigmas": {"steps": 2},
@@ -45,9 +48,10 @@ def checkpoints(server: Server) -> Server:
     home = server.base / "models" / "checkpoints"
     save(preset_models("tiny"), home / "svd_tiny.safetensors", "single")
     for workflow in map(read, WORKFLOWS):
-        for inputs in inputs_of(workflow, "StableVideoLoadCheckpoint"):
-            if not (home / inputs["checkpoint"]).exists():
-                shutil.copy(home / "svd_tiny.safetensors", home / inputs["checkpoint"])
+        loaders = inputs_of(workflow, "StableVideoLoadCheckpoint", *CORE_LOADERS)
+        for name in [inputs.get("checkpoint") or inputs["ckpt_name"] for inputs in loaders]:
+            if not (home / name).exists():
+                shutil.copy(home / "svd_tiny.safetensors", home / name)
         for inputs in inputs_of(workflow, "LoadImage"):
             picture(server.base / "input" / inputs["image"])
     picture(server.base / "input" / "picture.png")
@@ -63,8 +67,8 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def inputs_of(workflow: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [node["inputs"] for node in workflow.values() if node["class_type"] == kind]
+def inputs_of(workflow: dict[str, Any], *kinds: str) -> list[dict[str, Any]]:
+    return [node["inputs"] for node in workflow.values() if node["class_type"] in kinds]
 
 
 def small(workflow: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +77,20 @@ def small(workflow: dict[str, Any]) -> dict[str, Any]:
         for inputs in inputs_of(workflow, kind):
             inputs.update(changes)
     return workflow
+
+
+def without_core_models(workflow: dict[str, Any]) -> dict[str, Any]:
+    """A workflow without what hangs on core's own loaders; a picture from a file stands in for a painted one."""
+    if "16" in workflow and workflow["16"]["class_type"] == "VAEDecode":
+        workflow = workflow | {"16": {"class_type": "LoadImage", "inputs": {"image": "lighthouse.png"}}}
+    gone = {id for id, node in workflow.items() if node["class_type"] in CORE_LOADERS}
+    while more := {id for id, node in workflow.items() if id not in gone and gone & set(sources(node))}:
+        gone |= more
+    return {id: node for id, node in workflow.items() if id not in gone}
+
+
+def sources(node: dict[str, Any]) -> list[str]:
+    return [value[0] for value in node["inputs"].values() if isinstance(value, list)]
 
 
 def chain(**sampling: Any) -> dict[str, Any]:
@@ -109,9 +127,21 @@ def test_object_info_equals_the_record(server):
     assert without_place({id: info for id, info in shown.items() if id in ours}) == read(RECORD)
 
 
-def test_help_pages_are_served(server):
+def test_help_pages_and_their_pictures_are_served(server):
     page = server.text("/extensions/svd-nodes/docs/StableVideoSample.md")
     assert page.startswith("# SVD Sampler (Euler)")
+    for source in re.findall(r"\]\((.*?)\)", page):
+        url = f"http://127.0.0.1:{server.port}/extensions/svd-nodes/docs/{source}"
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            assert reply.read(4) == b"RIFF"
+
+
+def test_translations_are_served(server):
+    for language, texts in server.get("/i18n").items():
+        for name in ("main", "nodeDefs"):
+            ours = read(REPOSITORY / "locales" / language / f"{name}.json")
+            assert (texts if name == "main" else texts[name]).items() >= ours.items()
+    assert set(server.get("/i18n")) == {path.name for path in (REPOSITORY / "locales").iterdir()}
 
 
 def test_a_fresh_install_says_what_to_do(server):
@@ -135,9 +165,17 @@ def test_a_fresh_install_says_what_to_do(server):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_each_workflow_runs(checkpoints, path):
-    history = checkpoints.run(small(read(path)))
+    history = checkpoints.run(small(without_core_models(read(path))))
     assert all(file.stat().st_size > 0 for file in checkpoints.files(history))
     assert checkpoints.files(history)
+
+
+@pytest.mark.parametrize("name", ["from_core", "text_to_video"])
+def test_core_accepts_the_whole_of_what_it_takes_part_in(checkpoints, name):
+    """All links, types and values pass core's own check; the run ends at its loader, which refuses a tiny model."""
+    prompt = small(read(REPOSITORY / "workflows" / "api" / f"{name}.json"))
+    error = dict(checkpoints.wait(checkpoints.queue(prompt))["status"]["messages"])["execution_error"]
+    assert error["node_type"] in CORE_LOADERS
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -145,7 +183,7 @@ def test_each_workflow_runs_from_comfy_cli(checkpoints, path, tmp_path):
     tool = shutil.which("comfy", path=os.pathsep.join([str(interpreter().parent), os.environ.get("PATH", "")]))
     if tool is None:
         pytest.skip("comfy-cli is not installed beside ComfyUI")
-    workflow = small(read(path))
+    workflow = small(without_core_models(read(path)))
     for inputs in inputs_of(workflow, "StableVideoSample"):
         inputs["seed"] = 11
     (tmp_path / "workflow.json").write_text(json.dumps(workflow))

@@ -42,10 +42,10 @@ def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
         )
         values.append(_value(inside, infos, node, widget))
     outside = {
-        "id": 1,
+        "id": 10,  # none of those inside, which newer editors would count anew
         "type": id,
         "pos": [0, 0],
-        "size": [330, 360],
+        "size": [330, 300],
         "flags": {},
         "order": 0,
         "mode": 0,
@@ -58,7 +58,7 @@ def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     return {
         "id": str(uuid.uuid5(SPACE, "workflow")),
         "revision": 0,
-        "last_node_id": 9,
+        "last_node_id": 10,
         "last_link_id": 0,
         "nodes": [outside],
         "links": [],
