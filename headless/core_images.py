@@ -59,7 +59,8 @@ class ImageStitch(io.ComfyNode):
             )
             pair = pair[0], resize(pair[1], width, height)
         else:
-            pair = _same_side(*pair, along, COLOURS[spacing_color])
+            margin = "white" if spacing_color == "white" else "black"  # as in the editor, which has no others here
+            pair = _same_side(*pair, along, COLOURS[margin])
         first, second = pair if direction in ("right", "down") else pair[::-1]
         parts = [first, second]
         if spacing_width:

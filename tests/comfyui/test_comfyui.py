@@ -20,6 +20,7 @@ from comfyui.server import REPOSITORY, Refused, Server, interpreter, running_ser
 from PIL import Image
 from record_object_info import RECORD, without_place
 
+from svd_nodes.headless.core_images import ImageStitch
 from svd_nodes.nodes import NODES
 from svd_nodes.nodes.host import folders, standalone
 from svd_nodes.svd.save import save
@@ -231,6 +232,24 @@ def test_the_editor_and_the_standalone_host_make_the_same_frames(checkpoints):
             results[id] = by_id[node["class_type"]].execute(**inputs).result
     here = (results["8"][0].numpy() * 255).clip(0, 255).astype(np.uint8)
     assert np.abs(here.astype(int) - pixels(checkpoints, history)).max() <= 1
+
+
+@pytest.mark.parametrize("direction", ["right", "up"])
+@pytest.mark.parametrize(("match", "spacing"), [(True, 0), (True, 6), (False, 5)])
+def test_pictures_are_put_together_as_core_does_it(checkpoints, direction, match, spacing):
+    """Pixels within the rounding and the filter of a resize; where nothing is resized, the same."""
+    files = ["picture.png", "lighthouse.png"]
+    Image.new("RGB", (120, 90), "teal").save(checkpoints.base / "input" / "lighthouse.png")
+    load = {str(i): {"class_type": "LoadImage", "inputs": {"image": name}} for i, name in enumerate(files)}
+    look = {"direction": direction, "match_image_size": match, "spacing_width": spacing, "spacing_color": "red"}
+    both = {"class_type": "ImageStitch", "inputs": look | {"image1": ["0", 0], "image2": ["1", 0]}}
+    save = {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "stitched"}}
+    theirs = pixels(checkpoints, checkpoints.run(load | {"2": both, "3": save}))
+    ours = [
+        torch.from_numpy(np.asarray(Image.open(checkpoints.base / "input" / n)) / 255.0).float()[None] for n in files
+    ]
+    result = ImageStitch.execute(ours[0], direction, match, spacing, "red", ours[1]).args[0]
+    assert np.abs((result.numpy() * 255).round() - theirs).max() <= 2
 
 
 def test_cancel_in_mid_sampling_and_the_next_run_is_right(checkpoints):
