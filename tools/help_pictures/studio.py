@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...svd import (
+    Models,
     align_your_steps_sigmas,
     clip_generators,
     condition,
@@ -79,7 +80,7 @@ class Studio:
         return self._films[settings]
 
     @cached_property
-    def _models(self):  # type: ignore[no-untyped-def]
+    def _models(self) -> Models:
         return load(self.checkpoint, torch.float32, "cpu")
 
     def _latent(self, settings: Settings) -> Tensor:

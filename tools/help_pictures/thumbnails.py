@@ -1,4 +1,4 @@
-"""The templates' thumbnails, 640 x 360: frames of real clips, and two lines that say what the template does."""
+"""The templates' thumbnails, square as the editor shows them: frames of real clips, and two lines of text."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from PIL import Image, ImageDraw
 from .layout import font
 from .studio import Studio
 
-SIZE = (640, 360)
+SIDE, BAND = 480, 84
 TEXTS = {
-    "quickstart": ("No download: a first video", "svd-nano, the miniature in the pack"),
-    "image_to_video": ("Image to video", "needs svd_xt.safetensors, 9.6 GB"),
-    "image_to_video_10_steps": ("10 steps: faster", "needs svd_xt.safetensors, 9.6 GB"),
+    "quickstart": ("A first video", "no download: svd-nano is in the pack"),
+    "image_to_video": ("Image to video", "25 steps, svd_xt.safetensors"),
+    "image_to_video_10_steps": ("10 steps", "faster, svd_xt.safetensors"),
     "text_to_video": ("Text to video", "core's text-to-image, then SVD"),
-    "compare_motion": ("Compare motion", "one picture, four motion buckets"),
-    "from_core": ("Coming from core's SVD nodes", "the same graph in both, side by side"),
+    "compare_motion": ("Compare motion", "motion buckets 16, 64, 128, 220"),
+    "from_core": ("From core's SVD nodes", "its graph and ours, side by side"),
 }
 
 
@@ -25,37 +25,32 @@ def thumbnail(name: str, studio: Studio) -> Image.Image:
 
 
 def _frames(name: str, studio: Studio) -> Sequence[Image.Image]:
-    """What is shown: one frame, two beside each other, or four."""
-    wide = {"width": 448, "height": 256, "motion_bucket_id": 64}
+    """What is shown: one frame, or four. All are the miniature's; the pack has no other weights."""
     if name == "compare_motion":
         return [studio.film(motion_bucket_id=bucket)[-1] for bucket in (16, 64, 128, 220)]
     if name == "quickstart":
         film = studio.film(motion_bucket_id=110)
-        return [film[0], film[10]]
-    if name == "from_core":
-        return [studio.film(motion_bucket_id=64)[i] for i in (0, 13)]
-    film = studio.film(**wide, steps=10, schedule="align-your-steps") if "10" in name else studio.film(**wide)
-    return [film[5]] if name == "text_to_video" else [film[9]]
+        return [film[t] for t in (0, 4, 8, 12)]
+    if name == "image_to_video_10_steps":
+        return [studio.film(steps=10, schedule="align-your-steps")[6]]
+    return [studio.film(seed={"image_to_video": 0, "text_to_video": 2, "from_core": 3}[name])[6]]
 
 
 def _tiled(frames: Sequence[Image.Image]) -> Image.Image:
-    """Beside each other over the whole width, each cut to its share."""
-    sheet, count = Image.new("RGB", SIZE, "black"), len(frames)
-    width = SIZE[0] // count
+    """One frame over the whole square, or four in two rows."""
+    across = 1 if len(frames) == 1 else 2
+    sheet, side = Image.new("RGB", (SIDE, SIDE), "black"), SIDE // across
     for i, frame in enumerate(frames):
-        shape = (width - 2 if count > 1 else width, SIZE[1])
-        scale = max(shape[0] / frame.width, shape[1] / frame.height)
-        large = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.LANCZOS)
-        left, top = (large.width - shape[0]) // 2, (large.height - shape[1]) // 2
-        sheet.paste(large.crop((left, top, left + shape[0], top + shape[1])), (i * width, 0))
+        edge = side if across == 1 else side - 2
+        sheet.paste(frame.resize((edge, edge), Image.Resampling.LANCZOS), (i % across * side, i // across * side))
     return sheet
 
 
 def _captioned(picture: Image.Image, title: str, line: str) -> Image.Image:
-    band = Image.new("L", SIZE, 0)
-    band.paste(170, (0, 264, *SIZE))
-    picture.paste(Image.new("RGB", SIZE, "#101114"), (0, 0), band)
+    band = Image.new("L", picture.size, 0)
+    band.paste(175, (0, SIDE - BAND, SIDE, SIDE))
+    picture.paste(Image.new("RGB", picture.size, "#101114"), (0, 0), band)
     draw = ImageDraw.Draw(picture)
-    draw.text((20, 290), title, "white", font(30), anchor="lm", stroke_width=1)
-    draw.text((20, 331), line, "#dddddd", font(22), anchor="lm")
+    draw.text((18, SIDE - BAND + 28), title, "white", font(30), anchor="lm", stroke_width=1)
+    draw.text((18, SIDE - BAND + 62), line, "#dddddd", font(21), anchor="lm")
     return picture

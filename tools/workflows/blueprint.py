@@ -33,8 +33,8 @@ def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     """The blueprint as the editor saves one: a workflow that holds the subgraph, and one node that is it."""
     inside = _inside(infos)
     id = str(uuid.uuid5(SPACE, NAME))
-    inputs = [{"name": "image", "type": "IMAGE", "link": None}]
-    values = []
+    inputs: list[dict[str, Any]] = [{"name": "image", "type": "IMAGE", "link": None}]
+    values: list[Any] = []
     for name, widgets in OUTSIDE.items():
         node, widget = widgets[0]
         inputs.append(

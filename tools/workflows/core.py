@@ -18,7 +18,12 @@ def infos(workspace: Workspace) -> dict[str, Info]:
 
 
 def _info(schema: io.Schema) -> dict[str, Any]:
-    return type(schema.node_id, (io.ComfyNode,), {"define_schema": classmethod(lambda _: schema)}).GET_NODE_INFO_V1()
+    class Node(io.ComfyNode):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return schema
+
+    return Node.GET_NODE_INFO_V1()
 
 
 SCHEMAS = [

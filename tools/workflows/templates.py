@@ -10,18 +10,20 @@ from ...headless.graph import Info
 from . import notes
 from .sheet import BLUE, GOLD, GREEN, ROSE, Sheet
 
-XT = {"checkpoint": "svd_xt.safetensors"}
-NANO = {"checkpoint": "svd_nano.safetensors"}
-LARGE = {"width": 1024, "height": 576}
-SMALL = {"width": 256, "height": 256}
-PICTURE = {"image": "lighthouse.png"}
+Values = dict[str, Any]
+
+XT: Values = {"checkpoint": "svd_xt.safetensors"}
+NANO: Values = {"checkpoint": "svd_nano.safetensors"}
+LARGE: Values = {"width": 1024, "height": 576}
+SMALL: Values = {"width": 256, "height": 256}
+PICTURE: Values = {"image": "lighthouse.png"}
 BUCKETS = (16, 64, 128, 220)
 
 
 def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("5f1d1c2e-0e0b-4c52-9a52-3d3a4b9b7a01", infos)
     sheet.note(12, (0, -20, 295, 440), notes.QUICKSTART)
-    settings = {"frames": 14, "steps": 12, "max_guidance": 2}
+    settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
     _chain(sheet, NANO, SMALL, {"motion_bucket_id": 110}, settings, "svd_quickstart")
     return sheet.document()
 
@@ -43,7 +45,7 @@ def image_to_video_10_steps(infos: Mapping[str, Info]) -> dict[str, Any]:
 def _chain(
     sheet: Sheet,
     checkpoint: dict[str, Any],
-    size: dict[str, Any],
+    size: Values,
     told: dict[str, Any],
     settings: dict[str, Any],
     prefix: str,
@@ -109,7 +111,7 @@ def _picture_from_words(sheet: Sheet) -> None:
     avoided = "text, watermark, blurry, people"
     sheet.node(15, "CLIPTextEncode", (680, 215, 300, 80), {"clip": (12, 1)}, "What to avoid", text=avoided)
     links = {"model": (12, 0), "positive": (14, 0), "negative": (15, 0), "latent_image": (13, 0)}
-    settings = {"steps": 25, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal"}
+    settings: Values = {"steps": 25, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal"}
     sheet.node(17, "KSampler", (1050, 0, 270, 262), links, **settings)
     sheet.node(16, "VAEDecode", (1390, 0, 200, 46), {"samples": (17, 0), "vae": (12, 2)})
     sheet.node(19, "PreviewImage", (1650, 0, 240, 300), {"images": (16, 0)})
@@ -143,7 +145,7 @@ def _column(sheet: Sheet, column: int, bucket: int) -> None:
     links = {"embedding": (4, 0), "image_latent": (5, 0)}
     sheet.node(first, "StableVideoCondition", (x, 35, 235, 110), links, f"Motion {bucket}", motion_bucket_id=bucket)
     links = {"model": (1, 0), "conditioning": (first, 0)}
-    settings = {"frames": 14, "steps": 12, "max_guidance": 2}
+    settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
     sheet.node(first + 1, "StableVideoSample", (x, 225, 235, 290), links, **settings)
     links = {"vae": (1, 2), "latent": (first + 1, 0)}
     sheet.node(first + 2, "StableVideoDecode", (x, 593, 235, 80), links)
@@ -157,7 +159,7 @@ def _column(sheet: Sheet, column: int, bucket: int) -> None:
 
 
 def _side_by_side(sheet: Sheet) -> None:
-    look: dict[str, Any] = {"spacing_width": 8, "spacing_color": "black"}
+    look: Values = {"spacing_width": 8, "spacing_color": "black"}
     for id, title, x, pair in ((22, "Top", 1000, (12, 15)), (23, "Bottom", 1640, (18, 21))):
         links = {"image1": (pair[0], 0), "image2": (pair[1], 0)}
         sheet.node(id, "ImageStitch", (x, 790, 235, 175), links, title, **look)
@@ -198,10 +200,10 @@ def _core_chain(sheet: Sheet) -> None:
     sheet.node(20, "ImageOnlyCheckpointLoader", (345, 0, 260, 98), title="Image Only Checkpoint Loader", ckpt_name=name)
     sheet.node(21, "VideoLinearCFGGuidance", (675, 0, 265, 58), {"model": (20, 0)}, min_cfg=1)
     links = {"clip_vision": (20, 1), "init_image": (2, 0), "vae": (20, 2)}
-    told = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
+    told: Values = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
     sheet.node(22, "SVD_img2vid_Conditioning", (675, 130, 265, 220), links, **told)
     links = {"model": (21, 0), "positive": (22, 0), "negative": (22, 1), "latent_image": (22, 2)}
-    settings = {"steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "karras"}
+    settings: Values = {"steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "karras"}
     sheet.node(23, "KSampler", (1000, 0, 270, 262), links, **settings)
     sheet.node(24, "VAEDecode", (1345, 0, 190, 46), {"samples": (23, 0), "vae": (20, 2)})
     sheet.node(25, "CreateVideo", (1345, 180, 190, 80), {"images": (24, 0)}, fps=7)
