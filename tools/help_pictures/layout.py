@@ -63,7 +63,7 @@ def above(upper: Film, lower: Film) -> Film:
     return film
 
 
-def save(film: Film, path: Path, fps: float = 7, quality: int = 60) -> None:
+def save(film: Film, path: Path, fps: float = 7, quality: int = 50) -> None:
     """An animated WebP that rests on its last frame for a moment, or a still one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pause = [round(1000 / fps)] * (len(film) - 1) + [900]

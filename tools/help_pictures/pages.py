@@ -74,7 +74,7 @@ def steps(studio: Studio) -> Film:
 
 def chunks(studio: Studio) -> Film:
     """One latent, decoded in chunks of these lengths: a detail, enlarged."""
-    box = (96, 32, 192, 128)
+    box = (160, 16, 256, 112)
     cells = [(n, studio.film(frames_per_chunk=n)) for n in (14, 7, 2, 1)]
     return side_by_side([(f"chunks of {n}", [f.crop(box) for f in film]) for n, film in cells])
 
