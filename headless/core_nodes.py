@@ -16,10 +16,11 @@ from torch import Tensor
 from ..nodes.host.standalone import io
 from ..svd.errors import InputError
 from ..svd.image import to_rgb
+from .core_images import ImageBatch, ImageStitch
 from .files import free_names, prefix_problem
 from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
 
-PICTURES = Path(__file__).resolve().parents[1] / "assets" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "web" / "pictures"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
@@ -69,10 +70,10 @@ class HostNode(io.ComfyNode):
         return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)])
 
 
-def host_nodes(workspace: Workspace) -> list[type[HostNode]]:
-    """The stand-ins, bound to a workspace."""
-    nodes = (LoadImage, CreateVideo, SaveVideo, SaveAnimatedWEBP, SaveImage, PreviewImage)
-    return [type(node.__name__, (node,), {"workspace": workspace}) for node in nodes]
+def host_nodes(workspace: Workspace) -> list[type[io.ComfyNode]]:
+    """The stand-ins; those that read or write files are bound to a workspace."""
+    bound = (LoadImage, CreateVideo, SaveVideo, SaveAnimatedWEBP, SaveImage, PreviewImage)
+    return [ImageStitch, ImageBatch, *(type(node.__name__, (node,), {"workspace": workspace}) for node in bound)]
 
 
 class LoadImage(HostNode):

@@ -16,13 +16,17 @@ from svd_nodes.headless.progress import Bars
 from svd_nodes.headless.run import Job, run
 from svd_nodes.headless.values import specs
 from svd_nodes.nodes import NODES
+from svd_nodes.tools.workflows import core
+from svd_nodes.tools.workflows.__main__ import files
+from svd_nodes.tools.workflows.blueprint import NAME, OUTSIDE
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+WITH_CORE = ["from_core", "text_to_video"]  # of their nodes, the editor has some to itself
 
 
 @pytest.fixture(scope="module")
 def infos(tmp_path_factory):
-    return Catalogue.of(Workspace(tmp_path_factory.mktemp("output"))).infos
+    return core.infos(Workspace(tmp_path_factory.mktemp("output")))
 
 
 def editor_form(name):
@@ -34,12 +38,19 @@ def api_form(name):
 
 
 def test_every_workflow_has_both_forms_and_a_thumbnail():
-    assert NAMES == ["image_to_video", "image_to_video_10_steps", "quickstart"]
+    ours = ["compare_motion", "from_core", "image_to_video", "image_to_video_10_steps", "quickstart", "text_to_video"]
+    assert ours == NAMES
     assert sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")) == NAMES
     for name in NAMES:
         with Image.open(WORKFLOWS / f"{name}.jpg") as thumbnail:
             assert thumbnail.format == "JPEG"
             assert thumbnail.width >= 300
+
+
+def test_the_files_are_what_the_tool_writes():
+    """After a change of a node or a template: python -m svd_nodes.tools.workflows."""
+    for path, document, _ in files(WORKFLOWS.parent):
+        assert json.loads(path.read_text()) == document, path.name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +78,7 @@ def test_editor_form_is_sound(name, infos):
             assert len(node["widgets_values"]) == len(widgets) + extra + upload
             assert [o["type"] for o in node["outputs"]] == infos[node["type"]]["output"]
             assert any(_inside(node, group["bounding"]) for group in document["groups"])
-            assert node["title"]
+            assert node.get("title") != infos[node["type"]]["display_name"]  # or it would hide the translated one
 
 
 def _inside(node, bounding):
@@ -84,30 +95,87 @@ def test_every_node_is_in_a_workflow():
 @pytest.mark.parametrize("name", NAMES)
 def test_no_widget_is_without_effect_unsaid(name):
     """The sampler passes over its own steps while sigmas are connected: where they are, the note says so."""
-    connected = "sigmas" in api_form(name)["8"]["inputs"]
+    connected = any("sigmas" in node["inputs"] for node in api_form(name).values())
     (note,) = [node["widgets_values"][0] for node in editor_form(name)["nodes"] if node["type"] == "MarkdownNote"]
     assert connected == (name == "image_to_video_10_steps") == ("sampler's own `steps` is not used" in note)
+
+
+def test_the_comparison_differs_in_the_motion_alone():
+    nodes = api_form("compare_motion").values()
+    told = [node["inputs"] for node in nodes if node["class_type"] == "StableVideoCondition"]
+    assert [inputs.pop("motion_bucket_id") for inputs in told] == [16, 64, 128, 220]
+    settings = [node["inputs"] for node in nodes if node["class_type"] == "StableVideoSample"]
+    for inputs in settings:
+        del inputs["conditioning"]
+    assert all(inputs == group[0] for group in (told, settings) for inputs in group)
+
+
+def test_both_halves_of_from_core_have_the_same_settings():
+    prompt = api_form("from_core")
+    theirs, sampler = prompt["22"]["inputs"], prompt["23"]["inputs"]
+    ours = {name: value for id in "3568" for name, value in prompt[id]["inputs"].items()}
+    renamed = {"video_frames": "frames", "augmentation_level": "noise_aug_strength"}
+    shared = {name: v for name, v in theirs.items() if not isinstance(v, list)}
+    assert {renamed.get(name, name): v for name, v in shared.items()}.items() <= ours.items()
+    assert sampler["cfg"] == ours["max_guidance"]
+    assert prompt["21"]["inputs"]["min_cfg"] == ours["min_guidance"]
+    assert (sampler["steps"], sampler["seed"]) == (ours["steps"], ours["seed"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_files_can_be_missing(name, tmp_path):
     catalogue = Catalogue.of(Workspace(tmp_path, inputs=()))
     problems = find_problems(parse(api_form(name), catalogue.infos), catalogue)
-    assert all("There is no checkpoint" in problem or "There is no picture" in problem for problem in problems)
+    files = [p for p in problems if "There is no checkpoint" in p or "There is no picture" in p]
+    others = [p for p in problems if p not in files]
+    assert all("nodes of other packs run in the editor alone" in p or "did you mean" in p for p in others)
+    assert bool(others) == (name in WITH_CORE)
+
+
+def without_core(name, prompt, known):
+    """What is left of a workflow without the nodes of the editor alone; a picture file for what they paint."""
+    if name == "text_to_video":
+        prompt = prompt | {"16": {"class_type": "LoadImage", "inputs": {"image": "lighthouse.png"}}}
+    kept = {id: node for id, node in prompt.items() if node["class_type"] in known}
+    loose = {
+        id
+        for id, node in kept.items()
+        if any(isinstance(v, list) and v[0] not in kept for v in node["inputs"].values())
+    }
+    return kept if not loose else without_core("", {id: kept[id] for id in kept.keys() - loose}, known)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_runs(name, tmp_path):
     prompt = tiny_workflow(name, checkpoint(tmp_path), picture(tmp_path / "picture.png"))
+    prompt = without_core(name, prompt, Catalogue.of(Workspace(tmp_path)).infos)
     (tmp_path / "workflow.json").write_text(json.dumps(prompt))
     with Bars() as bars:
-        (path,) = run(Job(tmp_path / "workflow.json", output=tmp_path / "output", device="cpu"), bars)
+        written = run(Job(tmp_path / "workflow.json", output=tmp_path / "output", device="cpu"), bars)
+    (path,) = [path for path in written if path.suffix == ".mp4"]
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
-        assert (stream.width, stream.height, stream.frames) == (32, 24, 3)
+        size = (2 * 32 + 8, 2 * 24 + 8) if name == "compare_motion" else (32, 24)
+        assert (stream.width, stream.height, stream.frames) == (*size, 3)
         assert stream.codec_context.pix_fmt == "yuv420p"
         assert stream.average_rate == 7
         assert json.loads(film.metadata["prompt"]) == prompt
+
+
+def test_the_blueprint_is_one_subgraph_with_its_ends_connected():
+    document = json.loads((WORKFLOWS.parent / "subgraphs" / f"{NAME}.json").read_text())
+    (subgraph,), (node,) = document["definitions"]["subgraphs"], document["nodes"]
+    assert node["type"] == subgraph["id"]
+    assert subgraph["name"] == NAME
+    assert [socket["name"] for socket in node["inputs"]] == ["image", *OUTSIDE]
+    links, inside = {link["id"]: link for link in subgraph["links"]}, {n["id"]: n for n in subgraph["nodes"]}
+    for slot, socket in enumerate(subgraph["inputs"]):
+        assert socket["linkIds"]
+        for link in map(links.get, socket["linkIds"]):
+            assert (link["origin_id"], link["origin_slot"]) == (subgraph["inputNode"]["id"], slot)
+            target = inside[link["target_id"]]["inputs"][link["target_slot"]]
+            assert (target["link"], target["type"]) == (link["id"], socket["type"])
+    assert len(links) == len(subgraph["links"])
 
 
 def test_runs_in_the_editor_form_and_keeps_the_drawing(tmp_path):

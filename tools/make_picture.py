@@ -1,4 +1,4 @@
-"""Makes the bundled picture, `assets/pictures/lighthouse.png`: a lighthouse on a headland in evening light.
+"""Makes the bundled picture, `web/pictures/lighthouse.png`: a lighthouse on a headland in evening light.
 
     python -m svd_nodes.tools.make_picture OUT.png [--width 1024] [--height 576] [--seed 7] [--samples 2]
 
