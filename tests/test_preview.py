@@ -76,9 +76,9 @@ def test_the_latents_are_left_alone():
 
 def test_the_colours_of_svd_nano_are_its_own():
     """They stand for its decoder: a picture of the kind it was not fitted to comes out recognisable."""
-    pack = Path(__file__).parents[1] / "assets"
-    models = load(pack / "checkpoints" / "svd_nano.safetensors")
-    picture = Image.open(pack / "pictures" / "lighthouse.png").convert("RGB").resize((256, 256))
+    pack = Path(__file__).parents[1]
+    models = load(pack / "assets" / "checkpoints" / "svd_nano.safetensors")
+    picture = Image.open(pack / "web" / "pictures" / "lighthouse.png").convert("RGB").resize((256, 256))
     target = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         latent = models.vae.encode(target) * models.vae.config.scaling_factor

@@ -29,7 +29,6 @@ from .folders import (
     MODEL_PAGE,
     NO_CHECKPOINT,
     PACK_CHECKPOINTS,
-    PACK_PICTURE,
     checkpoint_list,
     diffusers_folders,
     safetensors_files,
@@ -264,10 +263,6 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
             return web.json_response(estimate(request.query))
         except InputError as error:
             return web.json_response({"error": str(error)}, status=400)
-
-    @server.routes.get("/svd-nodes/pictures/lighthouse.png")
-    async def picture(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PACK_PICTURE)
 
 
 def device_memory() -> int | None:

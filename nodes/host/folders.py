@@ -12,9 +12,6 @@ MODEL_PAGE = "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-
 PACK_CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 """The pack's own checkpoints, searched under every host."""
 
-PACK_PICTURE = PACK_CHECKPOINTS.parent / "pictures" / "lighthouse.png"
-"""The picture that the pack's workflows begin with."""
-
 
 def diffusers_folders(root: str | Path) -> list[str]:
     """Folders in diffusers' layout up to two levels below `root` (`name` or `author/name`), relative to it."""

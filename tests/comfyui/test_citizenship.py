@@ -40,7 +40,7 @@ def test_the_packed_archive_runs_the_quickstart_on_a_fresh_install(tmp_path):
     for folder in ("input", "output", "models/checkpoints", "user", "custom_nodes/svd-nodes"):
         (base / folder).mkdir(parents=True)
     zipfile.ZipFile(pack(tmp_path)).extractall(base / "custom_nodes" / "svd-nodes")
-    shutil.copy(REPOSITORY / "assets" / "pictures" / "lighthouse.png", base / "input")
+    shutil.copy(REPOSITORY / "web" / "pictures" / "lighthouse.png", base / "input")
     with running_server(base) as server:
         assert server.text("/extensions/svd-nodes/docs/StableVideoSample.md").startswith("# SVD Sampler")
         assert "quickstart" in server.get("/api/workflow_templates")["svd-nodes"]

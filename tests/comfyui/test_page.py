@@ -96,7 +96,7 @@ def surface(request, tmp_path_factory):
     with running_server(tmp_path_factory.mktemp("page") / "base", *options) as server:
         nano = REPOSITORY / "assets" / "checkpoints" / "svd_nano.safetensors"
         shutil.copy(nano, server.base / "models" / "checkpoints")
-        shutil.copy(REPOSITORY / "assets" / "pictures" / "lighthouse.png", server.base / "input")
+        shutil.copy(REPOSITORY / "web" / "pictures" / "lighthouse.png", server.base / "input")
         server.post("/api/settings", browser.SETTINGS | {"Comfy.VueNodes.Enabled": request.param == "other-vue"})
         with browser.opened(server.port) as editor:
             editor.ask(HELPERS)
@@ -142,20 +142,6 @@ def test_the_nodes_say_what_a_run_is_told_and_needs(surface):
     surface.wait_for("StableVideoCondition", "the model is told fps 11")
     surface.set("StableVideoSample", guidance="constant", max_guidance=1)
     surface.wait_for("StableVideoSample", "no guidance")
-
-
-def test_the_pack_s_picture_is_one_click_away(surface):
-    (surface.server.base / "input" / "lighthouse.png").unlink()
-    surface.editor.page.reload()
-    surface.editor.wait(browser.READY, 90)
-    surface.editor.page.wait_for_timeout(1000)
-    surface.editor.ask(HELPERS)
-    surface.editor.open(QUICKSTART)
-    surface.editor.page.keyboard.press("Escape")
-    surface.editor.page.locator(".svd-panel button").click()
-    surface.editor.wait("svd.panel('StableVideoFitImage').querySelectorAll('optgroup').length === 2")
-    assert (surface.server.base / "input" / "lighthouse.png").exists()
-    assert surface.editor.ask("svd.panel('StableVideoFitImage').querySelector('button').hidden")
 
 
 def test_a_preset_sets_the_size(surface):

@@ -66,22 +66,3 @@ test("the server is told whether clips are wanted", async () => {
   await page.askForClips(true)
   assert.deepEqual(asked, [["/svd-nodes/previews", '{"client":"me","wanted":true}']])
 })
-
-test("the pack's picture is uploaded and chosen", async () => {
-  const { page, asked } = fake()
-  const answers = { "/upload/image": { json: async () => ({ name: "lighthouse.png" }) } }
-  page.api.fetchApi = async (path, request) => {
-    asked.push([path, request?.body?.get("image")?.name])
-    return answers[path] ?? { blob: async () => new Blob(["picture"]) }
-  }
-  const told = []
-  const widget = { name: "image", value: "", options: { values: ["a.png"] }, callback: (value) => told.push(value) }
-  await page.usePackPicture({ widgets: [widget] })
-  assert.deepEqual(asked, [
-    ["/svd-nodes/pictures/lighthouse.png", undefined],
-    ["/upload/image", "lighthouse.png"],
-  ])
-  assert.equal(widget.value, "lighthouse.png")
-  assert.deepEqual(widget.options.values, ["a.png", "lighthouse.png"])
-  assert.deepEqual(told, ["lighthouse.png"])
-})

@@ -8,7 +8,6 @@ import { Clip } from "./clip.js"
 import { conditionSettings, decoderSettings, samplerSettings, set, setting, upstream } from "./graph.js"
 import { bars, inWords, scales } from "./guidance.js"
 import { decoding, question, sampling } from "./needs.js"
-import { PACK_PICTURE } from "./page.js"
 import { Panel } from "./panel.js"
 import { presets } from "./sizes.js"
 import { offFrames, offGrid, offMotion } from "./training.js"
@@ -21,7 +20,6 @@ export const PANELS = {
   StableVideoFitImage(node, host) {
     const panel = new Panel(node, host.document, 20)
     const chooser = host.document.createElement("select")
-    const button = packPicture(panel, node, host, () => shown.update())
     panel.body.append(chooser)
     const badge = panel.badge()
     let known
@@ -33,22 +31,19 @@ export const PANELS = {
       node.setDirtyCanvas(true, true)
     })
     fill(chooser, presets(undefined))
-    const shown = {
+    return {
       panel,
       async update() {
         const size = [setting(node, "width"), setting(node, "height")]
         const problem = checks.size(...size)
         panel.showError(problem)
         badge(problem ? undefined : offGrid(...size))
-        const source = upstream(node, "image")
-        const picture = await host.picture(source)
-        button.hidden = Boolean(picture) || setting(source, "image") !== PACK_PICTURE
+        const picture = await host.picture(upstream(node, "image"))
         const now = JSON.stringify(picture)
         if (now !== known) fill(chooser, presets(picture))
         known = now
       },
     }
-    return shown
   },
 
   StableVideoCondition(node, host) {
@@ -106,19 +101,6 @@ export const PANELS = {
       },
     }
   },
-}
-
-/** The offer to put the pack's picture where the workflow expects it. */
-function packPicture(panel, node, host, done) {
-  const button = panel.document.createElement("button")
-  button.textContent = "put the pack's picture into Load Image"
-  button.hidden = true
-  button.addEventListener("click", async () => {
-    await host.usePackPicture(upstream(node, "image"))
-    done()
-  })
-  panel.body.append(button)
-  return button
 }
 
 function fill(chooser, groups) {

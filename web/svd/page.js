@@ -1,7 +1,6 @@
 /** What the panels ask for: the server's estimates, and the size of a picture. */
 
 const REMEMBERED = 32
-export const PACK_PICTURE = "lighthouse.png"
 
 export class Page {
   constructor(document, api) {
@@ -36,20 +35,6 @@ export class Page {
     const name = node?.comfyClass === "LoadImage" && node.widgets?.find((widget) => widget.name === "image")?.value
     if (typeof name !== "string" || !name) return Promise.resolve(undefined)
     return remembered(this.pictures, name, () => this.measure(name))
-  }
-
-  /** Puts the pack's picture into the editor's input folder, as a user would with "choose file to upload". */
-  async usePackPicture(node) {
-    const picture = await (await this.api.fetchApi(`/svd-nodes/pictures/${PACK_PICTURE}`)).blob()
-    const form = new FormData()
-    form.append("image", picture, PACK_PICTURE)
-    const { name } = await (await this.api.fetchApi("/upload/image", { method: "POST", body: form })).json()
-    this.pictures.delete(name)
-    const widget = node.widgets.find((candidate) => candidate.name === "image")
-    const { values } = widget.options
-    if (Array.isArray(values) && !values.includes(name)) values.push(name)
-    widget.value = name
-    widget.callback?.(name)
   }
 
   async measure(name) {
