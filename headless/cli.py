@@ -91,7 +91,7 @@ def run(
         typer.Argument(
             metavar="WORKFLOW",
             help="A workflow saved from the editor (either form), or one of the pack's own: "
-            "image_to_video, image_to_video_10_steps, quickstart.",
+            "compare_motion, image_to_video, image_to_video_10_steps, quickstart.",
         ),
     ],
     settings: Annotated[
