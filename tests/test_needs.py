@@ -41,11 +41,11 @@ def test_a_chunk_is_never_longer_than_the_clip(tiny):
 
 
 def test_the_chunk_that_fits_the_card(tiny, monkeypatch):
-    monkeypatch.setattr(host, "device_memory", lambda: GIB // 4)
+    monkeypatch.setattr(host, "device_memory", lambda: GIB)
     told = subject.estimate(asked(tiny))
     config = subject.open_checkpoint(tiny).vae.config
     assert 0 < told["fitting_chunk"] < 25
-    assert memory.decoding(config, told["fitting_chunk"], 576, 1024, 2) <= GIB // 4
+    assert memory.decoding(config, told["fitting_chunk"], 576, 1024, 2) <= GIB
 
 
 def test_nothing_is_foretold_of_an_unknown_card_or_before_a_run(tiny, monkeypatch):
