@@ -9,14 +9,15 @@ BIN    := .venv/bin
 .PHONY: help demo test lint lint-web bench clean
 
 help:
-	@echo "make demo    write a short video into demo/ from the bundled picture with the miniature model"
+	@echo "make demo    write a short video and its contact sheet into demo/, of the bundled picture, with the miniature model"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    style, formatting and types"
 	@echo "make bench   speed, memory and precision at full size; needs a CUDA card (ARGS=... goes to it)"
 	@echo "make clean   remove .venv, caches and the demo's files"
 
 demo: .venv/run.stamp
-	@$(BIN)/svd-nodes run workflows/api/quickstart.json --output demo
+	@set -o pipefail; $(BIN)/svd-nodes run workflows/api/quickstart.json --output demo | while read -r clip; do \
+	  echo "$$clip"; $(BIN)/svd-nodes sheet "$$clip" --output "$${clip%.mp4}.png"; done
 
 test: .venv/dev.stamp
 	@$(BIN)/python -m pytest -q $(ARGS)

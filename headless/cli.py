@@ -266,6 +266,20 @@ def convert(
         typer.echo(destination)
 
 
+@app.command()
+def sheet(
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="A video (.mp4 or .webp); each becomes a row.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="SHEET.png", help="The picture to write.")],
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Frames of each video, first and last included.")] = 7,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show videos as one picture, a row of frames of each, and print where it is."""
+    with sentences():
+        from .sheet import write_sheet
+
+        typer.echo(write_sheet(clips, output, columns, overwrite))
+
+
 app.command()(queue)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import get_type_hints
 
@@ -21,6 +22,7 @@ from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
+from svd_nodes.headless.media import write_mp4
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.svd.errors import InputError
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
@@ -605,3 +607,34 @@ def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit, match=r"needs the package 'typer'.*svd-nodes\[standalone\]"):
         start()
+
+
+def test_a_contact_sheet_shows_frames_of_every_clip(folder):
+    for name, count in (("a.mp4", 9), ("b.mp4", 2)):
+        grey = torch.linspace(0, 1, count)[:, None, None, None].expand(-1, 16, 24, 3)
+        write_mp4(folder / name, grey, Fraction(7), {})
+    code, out, err = call("sheet", "a.mp4", "b.mp4", "-o", "sheet.png", "--columns", 3)
+    assert (code, out.strip()) == (0, "sheet.png"), err
+    sheet = np.asarray(Image.open("sheet.png").convert("L"))
+    assert sheet.shape == (16 + 4 + 16, 3 * 24 + 2 * 4)
+    first, middle, last = (int(sheet[8, x]) for x in (12, 40, 68))
+    assert first < 5
+    assert abs(middle - 128) < 8
+    assert last > 250
+    assert sheet[30, 70] == 255, "a short clip leaves the end of its row white"
+
+
+@pytest.mark.parametrize(
+    ("clip", "output", "sentence"),
+    [
+        ("missing.mp4", "sheet.png", "no clip at"),
+        ("text.mp4", "sheet.png", "cannot be read as a clip"),
+        ("text.webp", "sheet.png", "cannot be read as a clip"),
+        ("text.mp4", "sheet.jpg", "is not a .png"),
+    ],
+)
+def test_what_is_no_clip_gets_a_sentence(folder, clip, output, sentence):
+    for name in ("text.mp4", "text.webp"):
+        (folder / name).write_text("not a film")
+    assert sentence in refused("sheet", clip, "-o", output)
+    assert not (folder / output).exists()
