@@ -12,16 +12,42 @@
     pictures = to_pil(decode(models.vae, latent, frames, frames_per_chunk=14))
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from .checkpoint import Models, load, open_checkpoint, save
+from .conditioning import Conditioning, ImageLatent, condition, encode_clip, encode_latent
+from .decoding import decode
+from .edm import align_your_steps_sigmas, karras_sigmas
+from .errors import InputError, NonFiniteError
+from .guidance import guidance_scale
+from .image import fit_image, read_picture, to_pil, to_tensor
+from .noise import clip_generators, draw_noise
+from .pipeline import StableVideoDiffusionPipeline, StableVideoDiffusionPipelineOutput
+from .sampler import Churn, sample, start
 
-if TYPE_CHECKING:
-    from .face import *  # noqa: F403
-
-
-def __getattr__(name: str) -> Any:
-    """Loads the rest, and torch with it, when a name of it is used: `svd.errors` alone needs neither."""
-    face = import_module(f"{__name__}.face")
-    if name not in face.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(face, name)
+__all__ = [
+    "Churn",
+    "Conditioning",
+    "ImageLatent",
+    "InputError",
+    "Models",
+    "NonFiniteError",
+    "StableVideoDiffusionPipeline",
+    "StableVideoDiffusionPipelineOutput",
+    "align_your_steps_sigmas",
+    "clip_generators",
+    "condition",
+    "decode",
+    "draw_noise",
+    "encode_clip",
+    "encode_latent",
+    "fit_image",
+    "guidance_scale",
+    "karras_sigmas",
+    "load",
+    "open_checkpoint",
+    "read_picture",
+    "sample",
+    "save",
+    "start",
+    "to_pil",
+    "to_tensor",
+]

@@ -552,7 +552,7 @@ def test_help_needs_no_torch():
     assert done.stdout.strip() == "False"
     code, out, _ = call("--help")
     assert code == 0
-    assert all(command in out for command in ("run", "generate", "inspect", "convert"))
+    assert all(command in out for command in ("run", "generate", "inspect", "convert", "queue"))
 
 
 def test_version(monkeypatch):

@@ -45,7 +45,7 @@ def test_the_packed_archive_runs_the_quickstart_on_a_fresh_install(tmp_path):
         assert server.text("/extensions/svd-nodes/docs/StableVideoSample.md").startswith("# SVD Sampler")
         assert "quickstart" in server.get("/api/workflow_templates")["svd-nodes"]
         workflow = json.loads(server_workflow(base))
-        history = server.wait(server.queue(workflow), 300)
+        history = server.wait(server.queue(workflow), 600)
         assert history["status"]["status_str"] == "success", history["status"]
         (film,) = server.files(history)
         assert film.stat().st_size > 10_000
