@@ -29,6 +29,9 @@ def group_norm(x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = Tru
         return gpu.apply(x, *factors, silu)
     if add is not None:
         x = x + as_map(add, x)
+    if len(x) == 1 and not torch.is_grad_enabled():
+        # A single clip's own stride may be anything: said as it would be, or the norm copies to another layout.
+        x = x.as_strided(x.shape, (x.numel(), *x.stride()[1:]))
     y = norm(x)
     return F.silu(y, inplace=not torch.is_grad_enabled()) if silu else y
 

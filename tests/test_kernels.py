@@ -1,0 +1,240 @@
+"""Each kernel against its plain twin in fp32: on a card in every precision, without one in Triton's interpreter."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from kernel_device import DEVICE, KERNELS, agree, kernels, needs_triton
+from oracle import relative
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from svd_nodes.svd.kernels import (
+    concatenate,
+    geglu,
+    group_norm,
+    layer_norm,
+    mix,
+    temporal_attention,
+    temporal_conv,
+    temporal_conv_onto,
+    upsample,
+)
+
+pytestmark = needs_triton
+HALF = [torch.float16, torch.bfloat16]
+DTYPES = [torch.float32, *HALF] if DEVICE == "cuda" else [torch.float32]  # of the kernels that copy, add and normalise
+NORM = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}  # few values in a group: divided by little
+PRODUCTS = HALF if DEVICE == "cuda" else [torch.float32]  # of the kernels with matrix products in them
+many = settings(max_examples=20, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
+
+# Clips and frames. The interpreter takes milliseconds for what a card does at once, so few are large together.
+clips = st.tuples(st.integers(1, 3), st.integers(1, 40)).filter(lambda n: n[0] * n[1] <= 40)
+side = st.integers(1, 9)
+groups, width_of_group = st.sampled_from([1, 2, 4]), st.sampled_from([2, 5, 18, 36])
+seeds = st.integers(0, 99)
+
+
+def randn(*shape: int) -> Tensor:
+    return torch.randn(shape)
+
+
+def maps(*shape: int) -> Tensor:
+    return torch.randn(shape).contiguous(memory_format=torch.channels_last)
+
+
+def fill(layer: nn.Module) -> nn.Module:
+    """A layer whose every weight matters."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape) / max(parameter[0].numel(), 1) ** 0.5)
+            if parameter.ndim == 4:
+                parameter.data = parameter.contiguous(memory_format=torch.channels_last)
+    return layer.requires_grad_(False)
+
+
+@many
+@given(st.integers(1, 7), side, side, groups, width_of_group, st.sampled_from(["none", "all", "image"]), seeds)
+def test_group_norm_of_images(n, h, w, count, width, add, seed):
+    torch.manual_seed(seed)
+    c = count * width
+    vector = {"none": None, "all": randn(c), "image": randn(n, c)}[add]
+    for dtype in DTYPES:
+        agree(
+            group_norm,
+            maps(n, c, h, w) + 0.5,
+            fill(nn.GroupNorm(count, c)),
+            vector,
+            seed % 2 == 0,
+            dtype=dtype,
+            tolerance=NORM[dtype],
+        )
+
+
+@many
+@given(clips, side, side, groups, width_of_group, st.booleans(), seeds)
+def test_group_norm_of_clips(clip, h, w, count, width, adds, seed):
+    torch.manual_seed(seed)
+    b, t = clip
+    c = count * width
+    x = maps(b, c, t, h * w) + 0.5
+    for dtype in DTYPES:
+        agree(
+            group_norm,
+            x,
+            fill(nn.GroupNorm(count, c)),
+            randn(b * t, c) if adds else None,
+            dtype=dtype,
+            tolerance=NORM[dtype],
+        )
+
+
+def test_group_norm_in_many_pieces_far_from_zero():
+    """5,000 rows are five pieces of which the last is shorter; their values lie a thousand deviations from zero."""
+    torch.manual_seed(0)
+    x = (1000 + maps(2, 64, 50, 100)).double()
+    norm = fill(nn.GroupNorm(2, 64))
+    with torch.no_grad(), kernels() as taken:
+        result = group_norm(x.float().to(DEVICE), norm.to(DEVICE), None, False)
+    assert taken == {"group_norm"}
+    exact = F.group_norm(x.float().double(), 2, norm.weight.double().cpu(), norm.bias.double().cpu(), norm.eps)
+    assert relative(result.cpu(), exact) <= 2e-4  # fp32 holds such values to 6e-5 of a deviation
+
+
+@many
+@given(st.integers(1, 12), st.integers(1, 150), st.sampled_from([32, 64, 96, 320, 1280]), st.booleans(), seeds)
+def test_layer_norm(n, tokens, c, adds, seed):
+    torch.manual_seed(seed)
+    for dtype in DTYPES:
+        agree(layer_norm, randn(n, tokens, c) + 1, fill(nn.LayerNorm(c)), randn(n, c) if adds else None, dtype=dtype)
+
+
+@many
+@given(clips, side, side, st.integers(1, 80), st.booleans(), st.booleans(), st.integers(0, 3), seeds)
+def test_mix(clip, h, w, c, x_shared, y_shared, adds, seed):
+    torch.manual_seed(seed)
+    b, t = clip
+    x, y = maps(b, c, t, h * w), maps(b, c, t, h * w)
+    add = [None, randn(c), randn(b, c), randn(b * t, c)][adds] if c > 1 else None
+    x_share, y_share = (torch.rand(1) if shared else None for shared in (x_shared, y_shared))
+    for dtype in DTYPES:
+        agree(mix, x, y, x_share, y_share, add, dtype=dtype)
+
+
+@many
+@given(st.integers(1, 6), side, side, st.integers(1, 140), st.integers(1, 140), seeds)
+def test_concatenate(n, h, w, a, b, seed):
+    torch.manual_seed(seed)
+    for dtype in DTYPES:
+        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), dtype=dtype)
+
+
+@many
+@given(st.integers(1, 4), side, st.integers(1, 70), st.integers(1, 140), st.integers(0, 1), st.integers(0, 1), seeds)
+def test_upsample(n, h, w, c, less_height, less_width, seed):
+    torch.manual_seed(seed)
+    for dtype in DTYPES:
+        agree(upsample, maps(n, c, h, w), 2 * h - less_height, 2 * w - less_width, dtype=dtype)
+
+
+@many
+@given(clips, st.integers(1, 6), st.sampled_from([(1, 64), (2, 32), (5, 16), (1, 128)]), seeds)
+def test_temporal_attention(clip, places, heads_and_width, seed):
+    torch.manual_seed(seed)
+    b, t = clip
+    heads, width = heads_and_width
+    q, k, v = randn(3, b * t, places, heads * width)
+    for dtype in PRODUCTS:
+        agree(temporal_attention, q * 2, k, v, heads, t, dtype=dtype, tolerance=5e-3 if dtype in HALF else None)
+
+
+def test_temporal_attention_reads_slices_of_one_product():
+    """Where q, k and v are thirds of one tensor, their strides say so."""
+    torch.manual_seed(0)
+    together = randn(6, 5, 3 * 64)
+    plain = temporal_attention(*together.chunk(3, dim=-1), 2, 3)
+    with torch.no_grad(), kernels() as taken:
+        fast = temporal_attention(*together.to(DEVICE, PRODUCTS[0]).chunk(3, dim=-1), 2, 3)
+    assert taken == {"temporal_attention"}
+    assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 5e-3)
+
+
+@settings(many, max_examples=10)
+@given(clips, side, side, st.sampled_from([16, 48, 80]), st.sampled_from([16, 64, 136]), seeds)
+def test_temporal_conv(clip, h, w, c_in, c_out, seed):
+    torch.manual_seed(seed)
+    b, t = clip
+    conv = fill(nn.Conv2d(c_in, c_out, (3, 1), padding=(1, 0)))
+    for dtype in PRODUCTS:
+        agree(_convolution, maps(b, c_in, t, h * w), conv, dtype=dtype)
+        agree(temporal_conv_onto, maps(b, c_out, t, h * w), torch.rand(1), maps(b, c_in, t, h * w), conv, dtype=dtype)
+
+
+@pytest.mark.parametrize(("b", "t", "places"), [(1, 1, 1), (1, 14, 6), (3, 5, 7)])
+def test_wide_temporal_conv(b, t, places):
+    """From 320 channels on it is a three-dimensional convolution, whose bias is left to the caller."""
+    torch.manual_seed(0)
+    conv = fill(nn.Conv2d(320, 320, (3, 1), padding=(1, 0)))
+    for dtype in PRODUCTS:
+        agree(_convolution, maps(b, 320, t, places), conv, dtype=dtype)
+        agree(temporal_conv_onto, maps(b, 320, t, places), torch.rand(1), maps(b, 320, t, places), conv, dtype=dtype)
+
+
+def _convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    y, bias = temporal_conv(x, conv)
+    return y if bias is None else y + bias[:, None, None]
+
+
+@many
+@given(
+    st.integers(1, 5), st.integers(1, 150), st.sampled_from([32, 40, 96, 160]), st.sampled_from([32, 72, 130]), seeds
+)
+def test_geglu(n, tokens, k, half, seed):
+    torch.manual_seed(seed)
+    for dtype in PRODUCTS:
+        agree(geglu, randn(n, tokens, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
+
+
+@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 64), (130, 320, 128), (70, 384, 192)])
+def test_geglu_of_hopper(rows, k, half):
+    """The bulk copy engine's variant, with its narrow tiles and its wide ones; one tile reaches over the edge."""
+    if DEVICE == "cuda" and torch.cuda.get_device_capability() < (9, 0):
+        pytest.skip("The card is older than Hopper.")
+    torch.manual_seed(0)
+    x, linear = randn(rows, k), fill(nn.Linear(k, 2 * half))
+    plain = geglu(x, linear)
+    with torch.no_grad(), kernels(capability=(9, 0)):
+        fast = geglu(x.to(DEVICE, PRODUCTS[0]), linear.to(DEVICE, PRODUCTS[0]))
+    assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 2e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton brings its assembler for Linux alone.")
+@pytest.mark.parametrize("capability", [80, 90])
+def test_kernels_compile_without_spilling(capability, tmp_path):
+    """For full-size SVD, without a card: what does not fit the registers goes to memory and is slow."""
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = os.environ | {"TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, script, str(capability)], capture_output=True, text=True, check=True, env=environment
+    )
+    used = json.loads(done.stdout)
+    assert {name.split()[0] for name in used} == _kernel_names(capability)
+    spilled = {name: use["STACK"] + use["LOCAL"] for name, use in used.items() if use["STACK"] or use["LOCAL"]}
+    # The convolution's tile fills the registers: a few addresses are set aside, once for each tile.
+    assert {name: size for name, size in spilled.items() if not (name.startswith("_conv ") and size <= 128)} == {}
+    most = {80: 163, 90: 227}[capability] * 1024
+    assert {name: use for name, use in used.items() if use["SHARED"] > most} == {}
+
+
+def _kernel_names(capability: int) -> set[str]:
+    """Every kernel that is launched, found by its grid; the helpers are compiled with it."""
+    folder = Path(sys.modules[KERNELS].__file__).parent / "gpu"
+    lines = [line.strip() for path in folder.glob("*.py") for line in path.read_text().splitlines()]
+    launched = {line.split("[(")[0] for line in lines if line.startswith("_") and "[(" in line}
+    return launched - ({"_hopper"} if capability < 90 else set())
