@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "assets" / "checkpoints" / "svd_nano.safetensors"
-PICTURE = ROOT / "assets" / "pictures" / "lighthouse.png"
+PICTURE = ROOT / "web" / "pictures" / "lighthouse.png"
 NAMES = ("ours", "diffusers")
 
 

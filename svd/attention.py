@@ -5,6 +5,7 @@ attention over time regroups them, and only inside itself.
 """
 
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .kernels import add_linear, geglu, group_norm, layer_norm, mix, temporal_attention
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
 
-BACKENDS = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+NAMES = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # in the order in which they are tried
+BACKENDS = [getattr(SDPBackend, name) for name in NAMES if hasattr(SDPBackend, name)]
+PRIORITY = {"set_priority": True} if "set_priority" in signature(sdpa_kernel).parameters else {}  # torch 2.6
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Scaled dot-product attention, n h s d; cuDNN's where it can, the fastest on Hopper for many tokens."""
     if not q.is_cuda:
         return F.scaled_dot_product_attention(q, k, v)
-    with sdpa_kernel(BACKENDS, set_priority=True):
+    with sdpa_kernel(BACKENDS, **PRIORITY):
         return F.scaled_dot_product_attention(q, k, v)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from svd_nodes.svd.kernels import (
+    choice,
     concatenate,
     geglu,
     group_norm,
@@ -238,3 +239,47 @@ def _kernel_names(capability: int) -> set[str]:
     lines = [line.strip() for path in folder.glob("*.py") for line in path.read_text().splitlines()]
     launched = {line.split("[(")[0] for line in lines if line.startswith("_") and "[(" in line}
     return launched - ({"_hopper"} if capability < 90 else set())
+
+
+def test_where_triton_cannot_build_the_plain_paths_are_taken_with_a_warning(monkeypatch):
+    """No C compiler, a driver too old, another version: nothing of it may end a run."""
+
+    def fail(*_):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    monkeypatch.setattr("svd_nodes.svd.kernels.gpu.mix.mix", fail)
+    builds = choice.builds_kernels.__wrapped__
+    with pytest.warns(UserWarning, match="Failed to find C compiler"):
+        assert not builds(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
+    assert not builds(torch.device("cpu"))
+
+
+def test_weights_that_a_host_streams_or_patches_are_left_to_the_layer():
+    x, layer = torch.zeros(2, 4), nn.Linear(4, 4)
+    assert choice.resident(layer, x)
+    assert not choice.resident(layer, x.half()), "the layer casts at use"
+    assert not choice.resident(layer, x.to("meta")), "the layer brings its weights at use"
+    for name in ("weight_function", "bias_function"):
+        patched = nn.Linear(4, 4)
+        setattr(patched, name, [])
+        assert choice.resident(patched, x)
+        setattr(patched, name, [lambda weight: weight])
+        assert not choice.resident(patched, x), "a LoRA on its way"
+
+
+def test_a_layer_that_is_not_resident_is_called():
+    """The plain way goes through the layer, which may be a host's."""
+    called = []
+
+    class Streamed(nn.Conv2d):
+        def forward(self, x):
+            called.append("conv")
+            return super().forward(x)
+
+    conv, x = Streamed(4, 4, (3, 1), padding=(1, 0)), torch.randn(1, 4, 3, 5)
+    y, bias = temporal_conv(x, conv)
+    assert bias is None
+    assert torch.equal(y, nn.Conv2d.forward(conv, x))
+    assert called == ["conv"]

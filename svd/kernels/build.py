@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .choice import HALF, has_triton
+from .choice import HALF, builds_kernels
 
 Progress = Callable[[int, int], None]
 
@@ -19,7 +19,9 @@ def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | N
     progress(kernels built, kernels in all) follows each. Does nothing where no kernel would be used.
     """
     device = torch.device(device)
-    if device.type != "cuda" or dtype not in HALF or not has_triton():
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    if device.type != "cuda" or dtype not in HALF or not builds_kernels(device):
         return
     with torch.no_grad():
         jobs = _jobs(device, dtype)

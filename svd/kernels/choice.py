@@ -1,5 +1,6 @@
-"""When a fast path is taken. Nothing but the tensors at hand decides: no switch, no state."""
+"""When a fast path is taken. Nothing but the tensors at hand and what their card can do decides."""
 
+import warnings
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -17,7 +18,7 @@ def fast(x: Tensor, *layers: Any, dtypes: tuple[torch.dtype, ...] = ANY) -> bool
         x.is_cuda
         and x.dtype in dtypes
         and not torch.is_grad_enabled()
-        and has_triton()
+        and builds_kernels(x.device)
         and all(resident(layer, x) for layer in layers)
     )
 
@@ -33,8 +34,24 @@ def resident(layer: Any, x: Tensor) -> bool:
 
 
 @cache
-def has_triton() -> bool:
-    return torch.version.hip is None and find_spec("triton") is not None
+def builds_kernels(device: torch.device) -> bool:
+    """Whether Triton is there and can build kernels for this card: an NVIDIA one of compute capability 8.0 or later.
+
+    Triton needs a C compiler, and can be of another version than torch wants; so it is tried, once, and warns.
+    """
+    if torch.version.hip is not None or find_spec("triton") is None:
+        return False
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    from .gpu import mix
+
+    x = torch.ones(1, 64, device=device)
+    try:
+        mix.mix(x, x, None, None, None, 64)
+    except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
+        warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
+        return False
+    return True
 
 
 def channels_last(*maps: Tensor) -> bool:

@@ -5,6 +5,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+try:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+except ImportError:  # before Triton 3.4
+    TensorDescriptor = None
+
 ROWS = 128  # of a tile
 
 
@@ -13,9 +18,7 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     k, n = x.shape[-1], weight.shape[0] // 2
     m = x.numel() // k
     result = torch.empty(*x.shape[:-1], n, device=x.device, dtype=x.dtype)
-    if k % 64 == 0 and n % 64 == 0 and torch.cuda.get_device_capability(x.device) >= (9, 0):
-        from triton.tools.tensor_descriptor import TensorDescriptor
-
+    if k % 64 == 0 and n % 64 == 0 and TensorDescriptor and torch.cuda.get_device_capability(x.device) >= (9, 0):
         columns, warps = (64, 4) if k <= 320 else (128, 8)
         rows_of = TensorDescriptor.from_tensor(x.view(m, k), [ROWS, 64])
         columns_of = TensorDescriptor.from_tensor(weight, [columns, 64])
