@@ -19,9 +19,10 @@ def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | N
     progress(kernels built, kernels in all) follows each. Does nothing where no kernel would be used.
     """
     device = torch.device(device)
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", torch.cuda.current_device())
-    if device.type != "cuda" or dtype not in HALF or not builds_kernels(device):
+    if device.type != "cuda" or dtype not in HALF:
+        return
+    device = torch.empty(0, device=device).device  # with its number, as tensors have it
+    if not builds_kernels(device):
         return
     with torch.no_grad():
         jobs = _jobs(device, dtype)
