@@ -61,7 +61,7 @@ def start(server, *words):
     """The same beside the test; returns what waits for its end."""
     ended = Queue()
     threading.Thread(target=lambda: ended.put(call(server, *words)), daemon=True).start()
-    return lambda: ended.get(timeout=30)
+    return lambda: ended.get(timeout=120)
 
 
 def client(server, *words):
@@ -243,7 +243,7 @@ def test_ctrl_c_takes_the_jobs_back_and_says_how_to_go_on(folder, server):
     until_held(server, 3)
     until(lambda: Path("output/a_seed2.mp4").exists())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "clips out of the server's queue. To go on, give the same command with --resume." in err
     assert "Traceback" not in err
@@ -410,7 +410,7 @@ def readme_lines(server_url):
 
 def test_the_readmes_lines_do_the_same(folder, server):
     lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
-    subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=30)
+    subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=120)
     assert set(os.listdir()) == {"a.png", "b.png", *(f"{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2))}
     assert set(server.rendered.values()) == {1}
     assert is_whole(Path("a_seed1.mp4").read_bytes())

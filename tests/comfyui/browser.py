@@ -24,7 +24,9 @@ OPEN = """async ([name, type, text]) => {
 TYPES = {".json": "application/json", ".mp4": "video/mp4", ".webp": "image/webp", ".png": "image/png"}
 # A bare server without a network: files it does not have, pages it cannot reach, what a newer page asks for; and a
 # prompt that the server refuses.
-NOISE = re.compile("Failed to load resource|fetchJobs|ERR_NAME_NOT_RESOLVED|PromptExecutionError")
+NOISE = re.compile(
+    "Failed to load resource|fetchJobs|ERR_NAME_NOT_RESOLVED|PromptExecutionError|Error fetching file size"
+)
 
 
 def chromium() -> str | None:

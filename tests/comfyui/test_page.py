@@ -134,8 +134,8 @@ def test_nothing_of_a_panel_is_saved_or_queued(surface):
 
 def test_the_nodes_say_what_a_run_is_told_and_needs(surface):
     surface.wait_for("StableVideoSample", "guidance 1 → 2")
-    surface.wait_for("StableVideoSample", "≈ 0.2 of ")
-    surface.wait_for("StableVideoDecode", "≈ 1.1 of ")
+    surface.wait_for("StableVideoSample", "≈ 0.1 of ")
+    surface.wait_for("StableVideoDecode", "≈ 0.7 of ")
     surface.wait_for("StableVideoCondition", "the model is told fps 6")
     assert surface.editor.ask("svd.panel('StableVideoSample').querySelector('path').getAttribute('d')").count("M") == 14
     surface.set("StableVideoCondition", fps=12)

@@ -1,6 +1,6 @@
 """The templates, one function each: which nodes, where they stand, and how the wires go round them.
 
-At the scale at which a template opens, a window of 1600 x 900 shows 2000 x 1125 of it `compare_motion`.
+A window of 1600 x 900 shows 2105 x 1184 of a template as it opens, and 2620 x 1475 of `compare_motion`.
 """
 
 from collections.abc import Callable, Mapping
@@ -122,55 +122,55 @@ def _picture_from_words(sheet: Sheet) -> None:
 
 def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
     """A column for each motion bucket; what they share stands to their left, what joins them below and to the right."""
-    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.67)
-    sheet.note(30, (0, 760, 620, 230), notes.COMPARE_MOTION)
+    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.61)
+    sheet.note(30, (0, 870, 620, 230), notes.COMPARE_MOTION)
     sheet.node(1, "StableVideoLoadCheckpoint", (30, 0, 260, 122), **NANO)
     sheet.node(2, "LoadImage", (30, 215, 260, 290), **PICTURE)
-    sheet.node(3, "StableVideoFitImage", (30, 585, 260, 110), {"image": (2, 0)}, **SMALL)
+    sheet.node(3, "StableVideoFitImage", (30, 585, 260, 140), {"image": (2, 0)}, **SMALL)
     sheet.node(4, "StableVideoEncodeClip", (370, 235, 235, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (370, 385, 235, 130), {"vae": (1, 2), "image": (3, 0)})
     sheet.route(3, "image", (310, 290), (310, 520), (6, 530))
     for column, bucket in enumerate(BUCKETS):
         _column(sheet, column, bucket)
     _side_by_side(sheet)
-    sheet.group("1 · Model and picture", (15, -80, 310, 790), BLUE)
+    sheet.group("1 · Model and picture", (15, -80, 310, 825), BLUE)
     sheet.group("2 · Encoded", (355, 155, 265, 375), GREEN)
-    sheet.group("3 · Four amounts of motion", (635, -80, 1285, 1080), GOLD)
-    sheet.group("4 · Side by side", (1928, -80, 255, 1065), ROSE)
+    sheet.group("3 · Four amounts of motion", (635, -80, 1285, 1190), GOLD)
+    sheet.group("4 · Side by side", (1928, -80, 255, 1175), ROSE)
     return sheet.document()
 
 
 def _column(sheet: Sheet, column: int, bucket: int) -> None:
     x, first = 680 + 320 * column, 10 + 3 * column
     links = {"embedding": (4, 0), "image_latent": (5, 0)}
-    sheet.node(first, "StableVideoCondition", (x, 35, 235, 110), links, f"Motion {bucket}", motion_bucket_id=bucket)
+    sheet.node(first, "StableVideoCondition", (x, 35, 235, 140), links, f"Motion {bucket}", motion_bucket_id=bucket)
     links = {"model": (1, 0), "conditioning": (first, 0)}
     settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
-    sheet.node(first + 1, "StableVideoSample", (x, 225, 235, 290), links, **settings)
+    sheet.node(first + 1, "StableVideoSample", (x, 255, 235, 366), links, **settings)
     links = {"vae": (1, 2), "latent": (first + 1, 0)}
-    sheet.node(first + 2, "StableVideoDecode", (x, 593, 235, 80), links)
+    sheet.node(first + 2, "StableVideoDecode", (x, 700, 235, 110), links)
     taps = [680 + 320 * i - 45 for i in range(column + 1)]
     sheet.route(first, "embedding", (635, 150), *((tap, -32) for tap in taps))
     sheet.route(first, "image_latent", (650, 150), *((tap + 20, -12) for tap in taps))
-    sheet.route(first + 1, "model", (330, 178), *((tap, 178) for tap in taps))
-    sheet.route(first + 1, "conditioning", (x + 255, 80), (x + 255, 160), (x - 25, 160))
-    sheet.route(first + 2, "vae", (337, 180), (337, 548), *((tap, 548) for tap in taps))
-    sheet.route(first + 2, "latent", (x + 255, 290), (x + 255, 530), (x - 25, 530))
+    sheet.route(first + 1, "model", (330, 208), *((tap, 208) for tap in taps))
+    sheet.route(first + 1, "conditioning", (x + 255, 80), (x + 255, 190), (x - 25, 190))
+    sheet.route(first + 2, "vae", (337, 180), (337, 655), *((tap, 655) for tap in taps))
+    sheet.route(first + 2, "latent", (x + 255, 320), (x + 255, 637), (x - 25, 637))
 
 
 def _side_by_side(sheet: Sheet) -> None:
     look: Values = {"spacing_width": 8, "spacing_color": "black"}
     for id, title, x, pair in ((22, "Top", 1000, (12, 15)), (23, "Bottom", 1640, (18, 21))):
         links = {"image1": (pair[0], 0), "image2": (pair[1], 0)}
-        sheet.node(id, "ImageStitch", (x, 790, 235, 175), links, title, **look)
-        sheet.route(id, "image2", (x + 255, 640), (x + 255, 725), (x - 25, 740))
+        sheet.node(id, "ImageStitch", (x, 900, 235, 175), links, title, **look)
+        sheet.route(id, "image2", (x + 255, 745), (x + 255, 835), (x - 25, 850))
     links = {"image1": (22, 0), "image2": (23, 0)}
-    sheet.node(24, "ImageStitch", (1945, 790, 220, 175), links, "All four", direction="down", **look)
-    sheet.node(25, "CreateVideo", (1945, 640, 220, 80), {"images": (24, 0)}, fps=7)
-    sheet.node(26, "SaveVideo", (1945, 0, 220, 560), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
-    sheet.route(24, "image1", (1270, 985), (1900, 985))
-    sheet.route(25, "images", (2175, 780), (2175, 740), (1937, 735))
-    sheet.route(26, "video", (2175, 640), (2175, 590), (1937, 580), (1934, 70))
+    sheet.node(24, "ImageStitch", (1945, 900, 220, 175), links, "All four", direction="down", **look)
+    sheet.node(25, "CreateVideo", (1945, 750, 220, 80), {"images": (24, 0)}, fps=7)
+    sheet.node(26, "SaveVideo", (1945, 0, 220, 670), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
+    sheet.route(24, "image1", (1270, 1095), (1900, 1095))
+    sheet.route(25, "images", (2175, 890), (2175, 850), (1937, 845))
+    sheet.route(26, "video", (2175, 750), (2175, 700), (1937, 690), (1934, 70))
 
 
 def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
