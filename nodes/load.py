@@ -59,7 +59,9 @@ class LoadCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str | None = None, precision: str | None = None) -> Any:
+    def fingerprint_inputs(
+        cls, checkpoint: str | None = None, precision: str | None = None, memory: str | None = None
+    ) -> Any:
         """Differs when a file was replaced under the same name, so that it is loaded anew."""
         if checkpoint is None:
             return None

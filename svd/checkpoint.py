@@ -1,7 +1,7 @@
 """From a file to networks: built on the meta device, checked that every tensor has its place, read one by one."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,12 +100,15 @@ def load(
     holds NaN, infinity, or a number that `dtype` cannot hold.
     """
     checkpoint = open_checkpoint(path, variant)
+    stamps = _stamps(checkpoint)
     modules = _build(checkpoint, ops)
     for name, part in checkpoint.parts.items():
         if misfit := _misfit(name, _shapes(modules[name]), part):
             raise InputError(misfit.sentence(checkpoint.path))
     for name, part in checkpoint.parts.items():
         _fill(modules[name], part, dtype, torch.device(device), on_tensor)
+    if _stamps(checkpoint) != stamps:
+        raise InputError(f"{checkpoint.path} changed while it was read; try again.")
     return Models(
         **{name.lower(): module for name, module in modules.items()},
         family=checkpoint.family,
@@ -134,6 +137,16 @@ def _as_input_error(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{checkpoint.path} describes a network that cannot be built ({error}).") from error
+
+
+def _stamps(checkpoint: Checkpoint) -> dict[Path, tuple[int, int, int]]:
+    """What tells whether a file is still the same, of every file of a checkpoint."""
+    found: dict[Path, tuple[int, int, int]] = {}
+    for path in {entry.file for part in checkpoint.parts.values() for entry in part.entries.values()}:
+        with suppress(FileNotFoundError):
+            told = path.stat()
+            found[path] = told.st_ino, told.st_mtime_ns, told.st_size
+    return found
 
 
 def _shapes(module: nn.Module) -> Shapes:
@@ -178,7 +191,10 @@ def _fill(
     )
     with ExitStack() as stack:
         paths = {part.entries[source.key].file for _, source in order}
-        files = {path: stack.enter_context(open(path, "rb")) for path in paths}
+        try:
+            files = {path: stack.enter_context(open(path, "rb")) for path in paths}
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename} changed while it was read; try again.") from error
 
         def read(source: Source) -> Tensor:
             entry = part.entries[source.key]

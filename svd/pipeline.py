@@ -113,13 +113,15 @@ class StableVideoDiffusionPipeline:
     def to(
         self, *targets: torch.device | str | torch.dtype, device: Any = None, dtype: torch.dtype | None = None
     ) -> Self:
-        """Moves every network to a device, a precision, or both. The VAE's encoder stays in fp32."""
+        """Moves every network to a device (which ends offloading), a precision, or both. VAE encoders stay in fp32."""
         for target in targets:
             if isinstance(target, torch.dtype):
                 dtype = target
             else:
                 device = target
         self._streamed = None
+        if device is not None:
+            self._offload_device, self._streaming = None, False
         for network in (self.vae, self.image_encoder, self.unet):
             network.to(device)
         if dtype is not None:

@@ -93,8 +93,8 @@ def test_streamed_weights_give_the_same_bits(name):
             assert torch.equal(working(*args), whole), "the belt goes round"
         assert torch.equal(unet(*args), whole)
     assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
-    packed = {memory.untyped_storage().data_ptr() for memory in streamed.packed}
-    layers = [p for layer in streamed.layers for p in layer.parameters()]
+    packed = {each.memory.untyped_storage().data_ptr() for each in streamed.packed}
+    layers = [p for each in streamed.packed for p in each.layer.parameters()]
     assert {p.untyped_storage().data_ptr() for p in layers} == packed, "nothing is held twice"
 
 
@@ -113,7 +113,53 @@ def test_streaming_ends_cleanly_after_an_error():
     with torch.no_grad(), pytest.raises(ZeroDivisionError):
         interrupted()
     assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
-    assert not any(layer._forward_pre_hooks for layer in streamed.layers)
+    assert not any(each.layer._forward_pre_hooks or each.layer._forward_hooks for each in streamed.packed)
+
+
+def other_weights(unet):
+    unet.load_state_dict({name: p + 0.1 for name, p in unet.state_dict().items()}, assign=True)
+
+
+def another_layer(unet):
+    unet.middle_block[1].proj_in = torch.nn.Linear(*[unet.middle_block[1].channels] * 2)
+
+
+def another_layout(unet):
+    unet.to(memory_format=torch.contiguous_format)
+
+
+def a_weight_with_gaps(unet):
+    layer = unet.input_blocks[1][0].in_layers[2]
+    wide = torch.empty(layer.weight.shape[0], 3 * layer.weight.shape[1], 3, 3)
+    wide[:, : layer.weight.shape[1]] = layer.weight
+    layer.weight = torch.nn.Parameter(wide[:, : layer.weight.shape[1]], requires_grad=False)
+
+
+@pytest.mark.parametrize("change", [other_weights, another_layer, another_layout, a_weight_with_gaps])
+def test_what_is_changed_after_packing_is_packed_anew(change):
+    config = unet_config((32, 64), (True, True))
+    unet = our_unet(config, diffusers_unet(config))
+    args = torch.randn(4, 8, 8, 8), torch.tensor(0.3), torch.randn(2, 1, 32), torch.ones(2, 3), 2
+    streamed = Streamed(unet, "cpu")
+    with torch.inference_mode(), streamed.on_card() as working:
+        working(*args)
+    change(unet)
+    with torch.no_grad():
+        expected = unet(*args)
+        with streamed.on_card() as working:
+            assert relative(working(*args), expected) <= 1e-6
+        assert torch.equal(unet(*args), expected) or change is another_layout
+    unet.requires_grad_(True)
+
+
+def test_weights_read_in_the_middle_of_a_streamed_run_are_right():
+    config = unet_config()
+    unet = our_unet(config, diffusers_unet(config))
+    before = {name: p.clone() for name, p in unet.state_dict().items()}
+    args = torch.randn(4, 8, 8, 8), torch.tensor(0.3), torch.randn(2, 1, 32), torch.ones(2, 3), 2
+    with torch.no_grad(), Streamed(unet, "cpu").on_card() as working:
+        working(*args)
+        assert all(torch.equal(p, before[name]) for name, p in unet.state_dict().items())
 
 
 def test_the_pipelines_offloading_gives_the_same_frames():

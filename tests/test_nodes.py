@@ -417,3 +417,10 @@ def test_every_weight_can_be_streamed():
         for name, module in network.named_modules():
             own = {name for name, _ in module.named_parameters(recurse=False)}
             assert own <= {"mix_factor"} or hasattr(module, "streamed"), name
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.__name__)
+def test_a_fingerprint_takes_every_input_of_its_node(node):
+    """The editor gives it all inputs; where it cannot take one, nothing is ever taken from the cache."""
+    inputs = {i.id: None for i in node.define_schema().inputs}
+    node.fingerprint_inputs(**inputs)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,6 +98,8 @@ def _unet(asked: argparse.Namespace) -> None:
             saved = run.seconds
             run.save(folder, dtype)
 
+    if asked.start and (folder / "state.json").is_file():
+        sys.exit(f"{folder} holds a training already: leave --start out to go on with it, or name another --state.")
     settings: dict[str, Any] = {"device": asked.device, "dtype": DTYPES[asked.precision], "compiled": asked.compile}
     settings |= {"start": load(asked.start) if asked.start else None}
     settings |= {"lr": asked.lr, "pause": asked.pause, "report": report}
@@ -106,7 +109,8 @@ def _unet(asked: argparse.Namespace) -> None:
 
 
 def _tell(stage: str, run: Run, asked: argparse.Namespace) -> None:
-    print(f"{stage}: {run.step} steps in {run.seconds:.0f} s, loss {run.losses[-1][1]:.4f}", flush=True)
+    loss = f", loss {run.losses[-1][1]:.4f}" if run.losses else ""
+    print(f"{stage}: {run.step} steps in {run.seconds:.0f} s{loss}", flush=True)
     values = {"steps": run.step, "seconds": run.seconds, "seed": asked.seed, "losses": run.losses}
     (asked.state / f"{stage}.json").write_text(json.dumps(values))
 

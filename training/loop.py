@@ -144,12 +144,16 @@ class Run:
                 for i, entries in optimiser.state_dict()["state"].items():
                     tensors |= {f"optimiser.{n}.{i}.{key}": value for key, value in entries.items()}
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("state-*.safetensors"):
-            old.unlink()
+        old, names = set(folder.glob("state-*.safetensors")), []
         for n, piece in enumerate(_pieces({k: v.to("cpu", dtype).contiguous() for k, v in tensors.items()})):
-            save_file(piece, folder / f"state-{n:02}.safetensors")
-        told = {"step": self.step, "seconds": self.seconds, "losses": self.losses}
-        (folder / "state.json").write_text(json.dumps(told))
+            names.append(f"state-{self.step:07}-{n:02}.safetensors")
+            save_file(piece, folder / f"{names[-1]}.part")
+            (folder / f"{names[-1]}.part").replace(folder / names[-1])
+        told = {"step": self.step, "seconds": self.seconds, "losses": self.losses, "sum": float(self._sum)}
+        (folder / "state.json.part").write_text(json.dumps(told | {"files": names}))
+        (folder / "state.json.part").replace(folder / "state.json")  # from here on it is the new state
+        for path in old - {folder / name for name in names}:
+            path.unlink()
 
     @torch.no_grad()
     def resume(self, folder: Path) -> bool:
@@ -157,8 +161,9 @@ class Run:
         if not (folder / "state.json").is_file():
             return False
         tensors: dict[str, Tensor] = {}
-        for path in sorted(folder.glob("state-*.safetensors")):
-            tensors |= load_file(path)
+        told = json.loads((folder / "state.json").read_text())
+        for name in told.get("files") or sorted(path.name for path in folder.glob("state-*.safetensors")):
+            tensors |= load_file(folder / name)
         for index, (p, master, value) in enumerate(zip(self.params, self.masters, self.average.values, strict=True)):
             master.copy_(tensors[f"weight.{index}"])
             p.copy_(master)
@@ -177,7 +182,7 @@ class Run:
         self.groups = [
             group for optimiser in self.optimisers for group in optimiser.param_groups
         ]  # loading renews them
-        told = json.loads((folder / "state.json").read_text())
+        self._sum.fill_(told.get("sum", 0.0))
         self.step, self.seconds = told["step"], told["seconds"]
         self.losses = [(step, loss) for step, loss in told["losses"]]
         return True

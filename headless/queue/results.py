@@ -1,10 +1,12 @@
 """From what the server says of a finished workflow to named files here."""
 
+import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..files import publish
 from .manifest import Record, Result
 from .plan import slug
 from .server import FOLDER, EditorServer
@@ -59,10 +61,11 @@ def seconds_of(history: Mapping[str, Any]) -> float | None:
     return round((max(times) - min(times)) / 1000, 3) if times else None
 
 
-def fetch(server: EditorServer, files: list[File], folder: Path, name: str) -> list[Result]:
+def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own: Container[str]) -> list[Result]:
     """Downloads a job's files as NAME.mp4, or as NAME_00001.png, NAME_00002.png, ... where there are several.
 
-    Each appears under its name when it is whole.
+    Each appears when it is whole, under its name, or the next free number of it where that is somebody else's: only
+    files named in `own`, and equal ones, are replaced.
     Raises:
         NoResult: there are none, or the server does not have them any more.
         OSError: one cannot be written.
@@ -80,11 +83,19 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str) -> l
             if sha256 is None:
                 raise NoResult(f"the server does not have its file {file['filename']} any more")
             size = temporary.stat().st_size
-            temporary.replace(path)
+            path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
         finally:
             temporary.unlink(missing_ok=True)
         results.append(Result(path.name, size, sha256, {k: v for k, v in file.items() if isinstance(v, str)}))
     return results
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this content: one whose download was not noted down any more."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def left_behind(server: EditorServer, prompt: Mapping[str, Any], record: Record) -> list[File]:

@@ -166,7 +166,8 @@ class Work:
 
     def _bring_home(self, record: Record, files: list[dict[str, str]]) -> None:
         try:
-            record.files = fetch(self._server, files, self._manifest.path.parent, record.name)
+            own = {result.file for each in self._manifest.jobs for result in each.files}
+            record.files = fetch(self._server, files, self._manifest.path.parent, record.name, own)
         except NoResult as error:
             self._fail(record, str(error))
             return
