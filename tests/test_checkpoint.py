@@ -702,3 +702,11 @@ def test_random_weights_are_seeded_and_say_what_they_are(tmp_path):
     )
     save(preset_models("tiny"), tmp_path / "svd.safetensors")
     assert "noise" in open_checkpoint(tmp_path / "svd.safetensors").metadata["modelspec.description"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_no_model(tmp_path):
+    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    for file, seed in ((path, 0), (other, 1)):
+        save(preset_models("tiny", seed), file)
+    with pytest.raises(InputError, match="changed while it was read"):
+        load(path, on_tensor=lambda: other.exists() and other.replace(path))

@@ -196,3 +196,21 @@ def test_the_miniature_moves_a_picture_as_far_as_it_is_told(stock: torch.Tensor)
         moved[bucket] = float(flow(steps, 128, 128).norm(dim=-1).mean())
         assert F.mse_loss(clip[0], image[0]) < 0.02
     assert moved[200] > 2 * moved[16]
+
+
+def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    run = Run([torch.nn.Linear(4, 4)], 1e-3, Limit(10))
+    run.save(tmp_path)
+    run.step = 7
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("svd_nodes.training.loop.save_file", full)
+        with pytest.raises(OSError, match="No space"):
+            run.save(tmp_path)
+    again = Run([torch.nn.Linear(4, 4)], 1e-3, Limit(10))
+    assert again.resume(tmp_path)
+    assert again.step == 0
+    assert torch.equal(again.masters[0], run.masters[0])

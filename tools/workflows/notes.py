@@ -1,6 +1,6 @@
 """What the notes in the templates say."""
 
-QUICKSTART = """## Quickstart: no download, a video in a minute
+QUICKSTART = """## Quickstart: no download, a video in a minute or two
 
 ### Press **Run**: the picture is there, and so is the model.
 
@@ -24,7 +24,7 @@ the pack's README says where it comes from and its licence.
 
 ### **Likeness**: `noise_aug_strength` down keeps closer to the picture.
 
-### **Memory**: lower `frames_per_chunk` first, then the size.
+### **Memory**: choose *low* for `memory` first, then a smaller size.
 
 ### **Speed**: `fps` is set twice: SVD Conditioning tells the model, Create Video plays.
 

@@ -70,11 +70,11 @@ def _chain(
     sheet.route(9, "vae", (617, 130), (617, 440))
     sheet.route(9, "latent", (1499, 110), (1499, 461), (946, 475))
     sheet.route(11, "video", (1525, 330))
-    sheet.group("1 · Model", (310, -80, 300, 217), BLUE)
+    sheet.group("1 · Model", (310, -80, 300, 235), BLUE)
     sheet.group("2 · Picture", (0, 470, 610, 425), BLUE)
     sheet.group("3 · What the sampler is told", (655, -80, 540, bottom), GREEN)
     sheet.group("4 · Sample", (1220, -80, 270, bottom), GOLD)
-    sheet.group("5 · Decode", (960, 470, 530, 175), GOLD)
+    sheet.group("5 · Decode", (960, 470, 530, 205), GOLD)
     sheet.group("6 · Save", (1540, -80, 365, 655), ROSE)
 
 
@@ -95,7 +95,7 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.route(3, "image", (1613, 60), (1613, 398), (6, 398), (6, 660))
     sheet.route(9, "vae", (325, 620), (325, 890), (1205, 890), (1205, 620))
     sheet.route(10, "images", (1490, 520), (1490, 630), (1215, 640))
-    sheet.group("2 · Model and size", (18, 420, 290, 405), BLUE)
+    sheet.group("2 · Model and size", (18, 420, 290, 440), BLUE)
     sheet.group("3 · What the sampler is told", (345, 420, 540, 445), GREEN)
     sheet.group("4 · Sample", (910, 420, 270, 445), GOLD)
     sheet.group("5 · Decode", (1225, 420, 260, 445), GOLD)
