@@ -67,7 +67,13 @@ def start(server, *words):
 def client(server, *words):
     """The same as a process of its own."""
     command = [sys.executable, "-m", "svd_nodes.headless", *words_of(server, *words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where the tests run may have it ignored
+    )
 
 
 def until(condition, seconds=20):
