@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..svd import (
     Models,
@@ -38,9 +38,10 @@ from ..svd import (
     start,
 )
 from ..svd.kernels import build
-from ..svd.keymap import Naming, unet_table, vae_table
+from ..svd.keymap import unet_table, vae_table
 from ..svd.streaming import Streamed
 from ..tools.random_checkpoint import preset_models
+from .precision import fill
 
 GIB = 2**30
 ROOM = 2**29
@@ -144,8 +145,8 @@ class Theirs:
                 layers_per_block=models.vae.config.layers_per_block,
                 down_block_types=("DownEncoderBlock2D",) * 4,
             )
-        _fill(self.unet, models.unet, unet_table(models.unet.config))
-        _fill(self.vae, models.vae, vae_table(models.vae.config))
+        fill(self.unet, models.unet, unet_table(models.unet.config), torch.float16)
+        fill(self.vae, models.vae, vae_table(models.vae.config), torch.float16)
         scheduler = EulerDiscreteScheduler(
             prediction_type="v_prediction", use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0,
             timestep_type="continuous", timestep_spacing="leading", steps_offset=1,
@@ -172,14 +173,6 @@ class Theirs:
         picture = Image.effect_noise((width, height), 80).convert("RGB")
         options = {"num_inference_steps": self.steps, "num_frames": self.frames, "output_type": "np"}
         return self.pipe(picture, height, width, decode_chunk_size=chunk or self.frames, **options).frames
-
-
-def _fill(theirs: nn.Module, ours: nn.Module, table: dict[str, str]) -> None:
-    naming, weights, wanted = Naming("diffusers", table=table), ours.state_dict(), theirs.state_dict()
-    keys = {naming.source(name, tuple(tensor.shape)).key: name for name, tensor in weights.items()}
-    state = {key: weights[keys[key]].reshape(tensor.shape).half().contiguous() for key, tensor in wanted.items()}
-    theirs.load_state_dict(state, assign=True)
-    theirs.to("cuda").eval()
 
 
 def measure_ours(frames: int, width: int, height: int, steps: int) -> dict[str, float]:

@@ -91,8 +91,8 @@ def run_diffusers(dtype: torch.dtype, frames: int, width: int, height: int, chun
             layers_per_block=models.vae.config.layers_per_block,
             down_block_types=("DownEncoderBlock2D",) * 4,
         )
-    _fill(unet, models.unet, unet_table(models.unet.config), dtype)
-    _fill(vae, models.vae, vae_table(models.vae.config), dtype)
+    fill(unet, models.unet, unet_table(models.unet.config), dtype)
+    fill(vae, models.vae, vae_table(models.vae.config), dtype)
     del models
     x = torch.randn(2, frames, 8, height // 8, width // 8, device="cuda", dtype=dtype)
     context = torch.randn(2, 1, 1024, device="cuda", dtype=dtype)
@@ -110,7 +110,7 @@ def run_diffusers(dtype: torch.dtype, frames: int, width: int, height: int, chun
     return measured(step)[1], measured(decoding)[1]
 
 
-def _fill(theirs: torch.nn.Module, ours: torch.nn.Module, table: dict[str, str], dtype: torch.dtype) -> None:
+def fill(theirs: torch.nn.Module, ours: torch.nn.Module, table: dict[str, str], dtype: torch.dtype) -> None:
     naming, weights, wanted = Naming("diffusers", table=table), ours.state_dict(), theirs.state_dict()
     keys = {naming.source(name, tuple(tensor.shape)).key: name for name, tensor in weights.items()}
     state = {key: weights[keys[key]].reshape(tensor.shape).to(dtype).contiguous() for key, tensor in wanted.items()}

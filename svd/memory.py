@@ -2,6 +2,8 @@
 
 import torch
 
+LITTLE_ROOM = 2**29  # bytes for decoding's temporary tensors where memory is to be saved
+
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes that can still be allocated on a card, the allocator's own reserve counted in. None for other devices."""

@@ -27,7 +27,7 @@ from .errors import InputError
 from .guidance import constant, linear
 from .image import rgb, to_pil, to_rgb, to_tensor
 from .kernels import build
-from .memory import decoding_room
+from .memory import LITTLE_ROOM, decoding_room
 from .pretrained import FeatureExtractor, Scheduler, from_hub
 from .sampler import OnState, sample, start
 from .streaming import Streamed
@@ -42,7 +42,6 @@ StepEnd = Callable[["StableVideoDiffusionPipeline", int, Tensor, dict[str, Tenso
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 PARTS = ("vae", "image_encoder", "unet", "scheduler", "feature_extractor")
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download", "proxies", "etag_timeout")
-LITTLE_ROOM = 2**29  # bytes for decoding's temporary tensors
 LOADING_OPTIONS = ("use_safetensors", "low_cpu_mem_usage", "device_map")  # diffusers': here there is one way only
 
 
