@@ -28,9 +28,9 @@ SPACE, TIME = "attention over space", "attention over time"
 CONV, TIME_CONV = "convolutions", "convolutions over time"
 GATED, LINEAR, REST = "GEGLU", "other matrix products", "norms, blends, copies"
 KERNELS = {  # the first that is found in a kernel's name
+    r"_attend_space|sdpa|fmha|flash": SPACE,
     r"_attend": TIME,
-    r"sdpa|fmha|flash": SPACE,
-    r"_geglu|_hopper": GATED,
+    r"_geglu": GATED,
     r"^_conv$": TIME_CONV,
     r"implicit_gemm|convolve|conv2d|cudnn": CONV,
     r"nvjet|gemm|cutlass|splitK": LINEAR,

@@ -5,22 +5,14 @@ attention over time regroups them, and only inside itself.
 """
 
 from dataclasses import dataclass, replace
-from inspect import signature
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .kernels import add_linear, geglu, group_norm, layer_norm, mix, temporal_attention
+from .kernels import add_linear, attend, geglu, group_norm, layer_norm, mix, spatial_attention, temporal_attention
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
-
-NAMES = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # in the order in which they are tried
-BACKENDS = [getattr(SDPBackend, name) for name in NAMES if hasattr(SDPBackend, name)]
-PRIORITY = {"set_priority": True} if "set_priority" in signature(sdpa_kernel).parameters else {}  # torch 2.6
-
 
 @dataclass(frozen=True)
 class Stream:
@@ -61,7 +53,7 @@ class Attention(nn.Module):
 
     def over_space(self, x: Tensor) -> Tensor:
         """Among the tokens of each frame. (b t) s c -> (b t) s c"""
-        return self._attend(self.to_q(x), self.to_k(x), self.to_v(x))
+        return spatial_attention(self.to_q(x), self.to_k(x), self.to_v(x), self.heads)
 
     def over_time(self, x: Tensor, frames: int) -> Tensor:
         """Among the frames at each place. (b t) s c -> (b t) s c"""
@@ -70,19 +62,8 @@ class Attention(nn.Module):
     def over_context(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
         """Of every token of a clip to the clip's context. (b t) s c, b n c_context -> (b t) s c"""
         q = rearrange(self.to_q(x), "(b t) s c -> b (t s) c", t=frames)
-        return rearrange(self._attend(q, self.to_k(context), self.to_v(context)), "b (t s) c -> (b t) s c", t=frames)
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (rearrange(y, "n s (h d) -> n h s d", h=self.heads) for y in (q, k, v))
-        return rearrange(attend(q, k, v), "n h s d -> n s (h d)")
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Scaled dot-product attention, n h s d; cuDNN's where it can, the fastest on Hopper for many tokens."""
-    if not q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v)
-    with sdpa_kernel(BACKENDS, **PRIORITY):
-        return F.scaled_dot_product_attention(q, k, v)
+        out = attend(q, self.to_k(context), self.to_v(context), self.heads)
+        return rearrange(out, "b (t s) c -> (b t) s c", t=frames)
 
 
 class FeedForward(nn.Module):

@@ -18,8 +18,9 @@ import triton
 from triton.backends import nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.experimental.gluon._runtime import GluonASTSource
 
-from svd_nodes.svd.kernels.gpu import geglu, group_norm, layer_norm, mix, rearrange, temporal_attention, temporal_conv
+from svd_nodes.svd.kernels.gpu import attention_hopper, geglu, geglu_hopper, group_norm, layer_norm, mix, rearrange, temporal_attention, temporal_conv
 
 HALF, FLOAT, INT, REAL = "*fp16", "*fp32", "i32", "fp32"
 ALIGNED = ("c", "c_in", "c_out", "n", "k", "stride", "offset", "image_stride", "place_stride")  # divisible by 16
@@ -48,10 +49,14 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
     for frames, warps in ((16, 1), (32, 1)):  # of 14 and of 25
         constants = {"WIDTH": 64, "FRAMES": frames}
         found.append((temporal_attention._attend, [*[HALF] * 4, *[INT] * 5, REAL], constants, {"num_warps": warps}))
-    for columns, warps in ((64, 4), (128, 8)) if capability >= 90 else ():
-        described = ["tensordesc<fp16[128, 64]>", f"tensordesc<fp16[{columns}, 64]>"]
-        constants = {"ROWS": 128, "COLUMNS": columns, "DEPTH": 64}
-        found.append((geglu._hopper, [*described, HALF, HALF, *[INT] * 3], constants, {"num_warps": warps}))
+    for groups in (2, 3) if capability == 90 else ():
+        described = [f"tensordesc<fp16{block},{layout!r}>" for block, layout in geglu_hopper.tiles()]
+        found.append((geglu_hopper._geglu, [*described, HALF, HALF, *[INT] * 3], {"GROUPS": groups}, {"num_warps": 4}))
+    if capability == 90:
+        tiles = map(attention_hopper.tile, (64, 128, 128))
+        described = [f"tensordesc<fp16{block},{layout!r}>" for block, layout in tiles]
+        types = [*described, HALF, *[INT] * 3, REAL]
+        found.append((attention_hopper._attend_space, types, {}, {"num_warps": 4}))
     return found
 
 
@@ -66,7 +71,8 @@ def used(kernel: Any, types: list[str], constants: dict[str, Any], options: dict
     }
     signature |= dict.fromkeys(constants, "constexpr")
     values = {(names.index(name),): value for name, value in constants.items()}
-    source = ASTSource(kernel, {name: signature[name] for name in names}, values, aligned)
+    kind = GluonASTSource if kernel.is_gluon() else ASTSource
+    source = kind(kernel, {name: signature[name] for name in names}, values, aligned)
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])

@@ -24,7 +24,8 @@ HAS_TRITON = find_spec("triton") is not None
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed: it is made for Linux on x86-64.")
 
 KERNELS = "svd_nodes.svd.kernels"
-DISPATCHERS = ("geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv")
+INTERPRETED = ("geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv")
+DISPATCHERS = (*INTERPRETED, "spatial_attention")  # whose kernel is Gluon's, which Triton does not interpret
 EXACT = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # of the largest value: one rounding
 
 
@@ -34,7 +35,7 @@ def _interpret() -> None:
         from triton.runtime import interpreter
 
         import_module("triton.experimental.gluon")  # which it imports at the first launch
-        for name in DISPATCHERS:
+        for name in INTERPRETED:
             import_module(f"{KERNELS}.gpu.{name}")
 
     # Numbers are arrays of one element there, and from numpy 2.4 on int() refuses those that have a dimension.
@@ -52,11 +53,8 @@ if DEVICE == "cpu" and HAS_TRITON:
 
 
 @contextmanager
-def kernels(capability: tuple[int, int] = (8, 0)) -> Iterator[set[str]]:
-    """Takes the fast paths on any device, under choice.py's other conditions. Yields the growing set of those taken.
-
-    capability: of the card that the kernels are told they run on, where there is none.
-    """
+def kernels() -> Iterator[set[str]]:
+    """Takes the fast paths on any device, under choice.py's other conditions. Yields the growing set of those taken."""
     with pytest.MonkeyPatch.context() as patch:
         taken: set[str] = set()
         for name in DISPATCHERS:  # the package's attribute of that name is the function, not the module
@@ -64,7 +62,7 @@ def kernels(capability: tuple[int, int] = (8, 0)) -> Iterator[set[str]]:
         for module in ("layers", "vae"):
             patch.setattr(sys.modules[f"svd_nodes.svd.{module}"], "unbiased", _unbiased)
         if DEVICE == "cpu":
-            patch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+            patch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
         yield taken
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from kernel_device import DEVICE, KERNELS, agree, kernels, needs_triton
+from kernel_device import DEVICE, EXACT, KERNELS, agree, kernels, needs_triton
 from oracle import relative
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +22,7 @@ from svd_nodes.svd.kernels import (
     group_norm,
     layer_norm,
     mix,
+    spatial_attention,
     temporal_attention,
     temporal_conv,
     temporal_conv_onto,
@@ -202,17 +203,29 @@ def test_geglu(n, tokens, k, half, seed):
         agree(geglu, randn(n, tokens, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
 
 
-@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 64), (130, 320, 128), (70, 384, 192)])
-def test_geglu_of_hopper(rows, k, half):
-    """The bulk copy engine's variant, with its narrow tiles and its wide ones; one tile reaches over the edge."""
-    if DEVICE == "cuda" and torch.cuda.get_device_capability() < (9, 0):
-        pytest.skip("The card is older than Hopper.")
+on_hopper = pytest.mark.skipif(
+    DEVICE == "cpu" or torch.cuda.get_device_capability() != (9, 0), reason="Gluon's kernels need a Hopper card."
+)
+
+
+@on_hopper
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (700, 384, 256), (9000, 1280, 640)])
+def test_geglu_of_hopper(rows, k, half, dtype):
+    """With two and with three warpgroups; tiles reach over the edge, programs have several."""
+    assert choice.builds_for_hopper(torch.device("cuda", 0))
     torch.manual_seed(0)
-    x, linear = randn(rows, k), fill(nn.Linear(k, 2 * half))
-    plain = geglu(x, linear)
-    with torch.no_grad(), kernels(capability=(9, 0)):
-        fast = geglu(x.to(DEVICE, PRODUCTS[0]), linear.to(DEVICE, PRODUCTS[0]))
-    assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 2e-3)
+    agree(geglu, randn(rows, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
+
+
+@on_hopper
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize(("n", "tokens", "heads"), [(1, 1, 1), (2, 77, 1), (3, 513, 2), (50, 144, 3), (7, 1152, 4)])
+def test_attention_of_hopper(n, tokens, heads, dtype):
+    """Fewer tokens than a step has, whole steps, and a last step that reaches over the edge."""
+    torch.manual_seed(0)
+    q, k, v = (randn(n, tokens, heads * 64) for _ in range(3))
+    agree(spatial_attention, 3 * q, k, v, heads, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton brings its assembler for Linux alone.")
@@ -227,8 +240,9 @@ def test_kernels_compile_without_spilling(capability, tmp_path):
     used = json.loads(done.stdout)
     assert {name.split()[0] for name in used} == _kernel_names(capability)
     spilled = {name: use["STACK"] + use["LOCAL"] for name, use in used.items() if use["STACK"] or use["LOCAL"]}
-    # The convolution's tile fills the registers: a few addresses are set aside, once for each tile.
-    assert {name: size for name, size in spilled.items() if not (name.startswith("_conv ") and size <= 128)} == {}
+    # Tiles that fill the registers: a few addresses are set aside, once for each tile.
+    full = ("_conv ", "_geglu ", "_attend_space ")
+    assert {name: size for name, size in spilled.items() if not (name.startswith(full) and size <= 128)} == {}
     most = {80: 163, 90: 227}[capability] * 1024
     assert {name: use for name, use in used.items() if use["SHARED"] > most} == {}
 
@@ -236,9 +250,9 @@ def test_kernels_compile_without_spilling(capability, tmp_path):
 def _kernel_names(capability: int) -> set[str]:
     """Every kernel that is launched, found by its grid; the helpers are compiled with it."""
     folder = Path(sys.modules[KERNELS].__file__).parent / "gpu"
-    lines = [line.strip() for path in folder.glob("*.py") for line in path.read_text().splitlines()]
-    launched = {line.split("[(")[0] for line in lines if line.startswith("_") and "[(" in line}
-    return launched - ({"_hopper"} if capability < 90 else set())
+    paths = [path for path in folder.glob("*.py") if capability == 90 or not path.stem.endswith("_hopper")]
+    lines = [line.strip() for path in paths for line in path.read_text().splitlines()]
+    return {line.split("[(")[0] for line in lines if line.startswith("_") and "[(" in line}
 
 
 def test_where_triton_cannot_build_the_plain_paths_are_taken_with_a_warning(monkeypatch):

@@ -11,17 +11,20 @@ from .layer_norm import layer_norm
 from .linear import add_linear, unbiased
 from .mix import mix
 from .rearrange import concatenate, upsample
+from .spatial_attention import attend, spatial_attention
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
 
 __all__ = [
     "add_linear",
+    "attend",
     "build",
     "concatenate",
     "geglu",
     "group_norm",
     "layer_norm",
     "mix",
+    "spatial_attention",
     "temporal_attention",
     "temporal_conv",
     "temporal_conv_onto",

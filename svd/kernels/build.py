@@ -44,7 +44,7 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
 
 def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
-    from . import geglu, layer_norm, temporal_attention
+    from . import geglu, layer_norm, spatial_attention, temporal_attention
     from .gpu import group_norm, mix, rearrange, temporal_conv
 
     def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
@@ -73,8 +73,10 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)
         jobs.append(partial(layer_norm, tokens, norm, full(1, width)))
     for width in (320, 640):
-        gate, tokens = nn.Linear(width, 128, device=device, dtype=dtype), full(1, 128, width)
+        gate, tokens = nn.Linear(width, 256, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))
+    tokens_of_space = full(1, 128, 64)
+    jobs.append(lambda: spatial_attention(tokens_of_space, tokens_of_space, tokens_of_space, 1))
     for frames in (14, 25):
         tokens = full(frames, 16, 64)
         jobs.append(partial(temporal_attention, tokens, tokens, tokens, 1, frames))

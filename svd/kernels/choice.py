@@ -1,6 +1,7 @@
 """When a fast path is taken. Nothing but the tensors at hand and what their card can do decides."""
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -43,13 +44,38 @@ def builds_kernels(device: torch.device) -> bool:
         return False
     if torch.cuda.get_device_capability(device) < (8, 0):
         return False
-    from .gpu import mix
 
-    x = torch.ones(1, 64, device=device)
-    try:
+    def trial() -> None:
+        from .gpu import mix
+
+        x = torch.ones(1, 64, device=device)
         mix.mix(x, x, None, None, None, 64)
-    except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
-        warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
+
+    return _works(trial, "Triton builds no kernels here", "plain paths")
+
+
+@cache
+def builds_for_hopper(device: torch.device) -> bool:
+    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build kernels for it."""
+    if not builds_kernels(device) or torch.cuda.get_device_capability(device) != (9, 0):
+        return False
+
+    def trial() -> None:
+        from .gpu import geglu_hopper
+
+        def ones(*shape: int) -> Tensor:
+            return torch.ones(shape, device=device, dtype=torch.float16)
+
+        geglu_hopper.geglu(ones(64, 64), ones(256, 64), ones(256))
+
+    return _works(trial, "Gluon builds no kernels here", "kernels for all cards")
+
+
+def _works(trial: Callable[[], None], else_said: str, instead: str) -> bool:
+    try:
+        trial()
+    except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, there is another path
+        warnings.warn(f"{else_said} ({error}), so the slower {instead} are taken.", stacklevel=3)
         return False
     return True
 
