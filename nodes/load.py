@@ -72,7 +72,7 @@ class LoadCheckpoint(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint: str, precision: str, memory: str = "auto") -> io.NodeOutput:
         from ..svd.checkpoint import load, open_checkpoint
-        from ..svd.kernels import build
+        from ..svd.kernels import begin, build
 
         check.require(cls.validate_inputs, checkpoint=checkpoint)
         check.require_choice("precision", precision, PRECISIONS)
@@ -80,8 +80,9 @@ class LoadCheckpoint(io.ComfyNode):
         path = host.checkpoint_path(checkpoint)
         open_checkpoint(path).require_svd()
         dtype = host.precision(precision)
-        build(host.work_device(), dtype, host.progress(1))
+        begin(host.work_device(), dtype)
         models = load(path, dtype=dtype, device=host.storage_device(), ops=host.ops, on_tensor=host.heed_cancel)
+        build(host.work_device(), dtype, host.progress(1))
         chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
         if memory == "auto":
             log.info("Memory: %s.", chosen)

@@ -26,7 +26,7 @@ from .edm import c_noise
 from .errors import InputError
 from .guidance import constant, linear
 from .image import rgb, to_pil, to_rgb, to_tensor
-from .kernels import build
+from .kernels import begin, build
 from .memory import LITTLE_ROOM, decoding_room
 from .pretrained import FeatureExtractor, Scheduler, from_hub
 from .sampler import OnState, sample, start
@@ -126,6 +126,7 @@ class StableVideoDiffusionPipeline:
         if dtype is not None:
             for network in (self.vae.decoder, self.vae.post_quant_conv, self.image_encoder, self.unet):
                 network.to(dtype)
+        begin(self.device, self.unet.dtype)
         return self
 
     def save_pretrained(self, save_directory: str | Path, variant: str | None = None) -> None:

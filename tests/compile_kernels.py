@@ -20,7 +20,17 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
-from svd_nodes.svd.kernels.gpu import attention_hopper, geglu, geglu_hopper, group_norm, layer_norm, mix, rearrange, temporal_attention, temporal_conv
+from svd_nodes.svd.kernels.gpu import (
+    attention_hopper,
+    geglu,
+    geglu_hopper,
+    group_norm,
+    layer_norm,
+    mix,
+    rearrange,
+    temporal_attention,
+    temporal_conv,
+)
 
 HALF, FLOAT, INT, REAL = "*fp16", "*fp32", "i32", "fp32"
 ALIGNED = ("c", "c_in", "c_out", "n", "k", "stride", "offset", "image_stride", "place_stride")  # divisible by 16

@@ -85,7 +85,7 @@ def _unbiased(conv: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
 def agree(function: Any, *arguments: Any, dtype: torch.dtype = torch.float32, tolerance: float | None = None) -> None:
     """Asserts that the kernel behind a function gives its plain twin's result in fp32, from the same rounded numbers.
 
-    arguments: tensors, layers, and others that stay as they are; tensors of one number are shares and stay fp32.
+    arguments: tensors, layers, and others that stay as they are; those of shape (1,) are shares and stay fp32.
     """
 
     def rounded(x: Any, device: str, last: torch.dtype) -> Any:
@@ -93,7 +93,7 @@ def agree(function: Any, *arguments: Any, dtype: torch.dtype = torch.float32, to
             return copy.deepcopy(x).to(dtype).to(device, last)
         if not isinstance(x, Tensor):
             return x
-        return x.to(device) if x.numel() == 1 else x.to(dtype).to(device, last)
+        return x.to(device) if x.shape == (1,) else x.to(dtype).to(device, last)
 
     plain = function(*(rounded(x, "cpu", torch.float32) for x in arguments))
     with torch.no_grad(), kernels() as taken:

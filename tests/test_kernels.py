@@ -213,7 +213,7 @@ on_hopper = pytest.mark.skipif(
 @pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (700, 384, 256), (9000, 1280, 640)])
 def test_geglu_of_hopper(rows, k, half, dtype):
     """With two and with three warpgroups; tiles reach over the edge, programs have several."""
-    assert choice.builds_for_hopper(torch.device("cuda", 0))
+    assert choice.builds_for_hopper("geglu_hopper", torch.device("cuda", 0))
     torch.manual_seed(0)
     agree(geglu, randn(rows, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
 

@@ -4,7 +4,7 @@ A function here takes the layer that owns the weights. It takes the fast path wh
 otherwise calls the layer, which may be a host's that streams its weights.
 """
 
-from .build import build
+from .build import begin, build
 from .geglu import geglu
 from .group_norm import group_norm
 from .layer_norm import layer_norm
@@ -18,6 +18,7 @@ from .temporal_conv import temporal_conv, temporal_conv_onto
 __all__ = [
     "add_linear",
     "attend",
+    "begin",
     "build",
     "concatenate",
     "geglu",

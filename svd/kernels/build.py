@@ -1,8 +1,8 @@
 """Building the kernels ahead of their first use, several at a time. Triton keeps what it has built on the disk."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -13,27 +13,42 @@ from .choice import HALF, builds_kernels
 Progress = Callable[[int, int], None]
 
 
-def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | None = None) -> None:
-    """Runs every kernel once on a little data: seconds the first time on a machine, nothing noticeable after that.
+def begin(device: torch.device | str, dtype: torch.dtype) -> None:
+    """Has every kernel built in the background. Does nothing where no kernel would be used."""
+    device = torch.device(device)
+    if device.type == "cuda" and dtype in HALF:
+        _building(torch.empty(0, device=device).device, dtype)  # with its number, as tensors have it
 
-    progress(kernels built, kernels in all) follows each. Does nothing where no kernel would be used.
+
+def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | None = None) -> None:
+    """Has every kernel built: seconds the first time on a machine, if `begin` was not called earlier; then nothing.
+
+    progress(kernels built, kernels in all) follows each.
     """
     device = torch.device(device)
     if device.type != "cuda" or dtype not in HALF:
         return
-    device = torch.empty(0, device=device).device  # with its number, as tensors have it
-    if not builds_kernels(device):
-        return
-    with torch.no_grad():
-        jobs = _jobs(device, dtype)
-    _run(jobs[0], device)  # by itself: it sets Triton up
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        waiting = [threads.submit(_run, job, device) for job in jobs[1:]]
-        for done, job in enumerate(as_completed(waiting), start=2):
-            job.result()
-            if progress is not None:
-                progress(done, len(jobs))
-    torch.cuda.synchronize(device)
+    jobs = _building(torch.empty(0, device=device).device, dtype).result()
+    for done, job in enumerate(as_completed(jobs), start=1):
+        job.result()
+        if progress is not None:
+            progress(done, len(jobs))
+
+
+@cache
+def _building(device: torch.device, dtype: torch.dtype) -> "Future[list[Future[None]]]":
+    """What runs every kernel once on a little data, begun at the first call."""
+    threads = ThreadPoolExecutor(32)
+
+    def start() -> list[Future[None]]:
+        if not builds_kernels(device):
+            return []
+        with torch.no_grad():
+            jobs = _jobs(device, dtype)
+        _run(jobs[0], device)  # by itself: it sets Triton up
+        return [threads.submit(_run, job, device) for job in jobs]
+
+    return threads.submit(start)
 
 
 @torch.no_grad()

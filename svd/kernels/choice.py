@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -51,31 +52,22 @@ def builds_kernels(device: torch.device) -> bool:
         x = torch.ones(1, 64, device=device)
         mix.mix(x, x, None, None, None, 64)
 
-    return _works(trial, "Triton builds no kernels here", "plain paths")
+    return _works(trial, "Triton builds no kernels here")
 
 
 @cache
-def builds_for_hopper(device: torch.device) -> bool:
-    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build kernels for it."""
+def builds_for_hopper(name: str, device: torch.device) -> bool:
+    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build gpu/`name`.py for it."""
     if not builds_kernels(device) or torch.cuda.get_device_capability(device) != (9, 0):
         return False
-
-    def trial() -> None:
-        from .gpu import geglu_hopper
-
-        def ones(*shape: int) -> Tensor:
-            return torch.ones(shape, device=device, dtype=torch.float16)
-
-        geglu_hopper.geglu(ones(64, 64), ones(256, 64), ones(256))
-
-    return _works(trial, "Gluon builds no kernels here", "kernels for all cards")
+    return _works(lambda: import_module(f".gpu.{name}", __package__).trial(device), f"Gluon does not build {name}")
 
 
-def _works(trial: Callable[[], None], else_said: str, instead: str) -> bool:
+def _works(trial: Callable[[], Any], problem: str) -> bool:
     try:
         trial()
     except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, there is another path
-        warnings.warn(f"{else_said} ({error}), so the slower {instead} are taken.", stacklevel=3)
+        warnings.warn(f"{problem} ({error}), so a slower path is taken.", stacklevel=3)
         return False
     return True
 

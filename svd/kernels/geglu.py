@@ -11,7 +11,7 @@ from .choice import HALF, builds_for_hopper, fast
 def geglu(x: Tensor, linear: Any) -> Tensor:
     """value gelu(gate), with the exact (erf) gelu, of the halves of linear(x): (... k) -> (... n)."""
     if fast(x, linear, dtypes=HALF) and x.is_contiguous():
-        if builds_for_hopper(x.device):
+        if builds_for_hopper("geglu_hopper", x.device):
             from .gpu import geglu_hopper
 
             if geglu_hopper.fits(x, linear.weight):

@@ -16,7 +16,7 @@ PRIORITY = {"set_priority": True} if "set_priority" in signature(sdpa_kernel).pa
 
 def spatial_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """n s (h d) -> n s (h d)"""
-    if fast(q, dtypes=HALF) and builds_for_hopper(q.device):
+    if fast(q, dtypes=HALF) and builds_for_hopper("attention_hopper", q.device):
         from .gpu import attention_hopper
 
         if attention_hopper.fits(q, k, v, heads):

@@ -35,6 +35,15 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return result
 
 
+def trial(device: torch.device) -> None:
+    """The smallest of all."""
+
+    def ones(*shape: int) -> Tensor:
+        return torch.ones(shape, device=device, dtype=torch.float16)
+
+    geglu(ones(64, 64), ones(256, 64), ones(256))
+
+
 def _described(x: Tensor, weight: Tensor) -> tuple[TensorDescriptor, TensorDescriptor]:
     """For the copy engine. It brings the weight's rows in the order a c b d, where 32 of them are a b c d = 1 4 4 2.
 
@@ -110,7 +119,7 @@ def _load(x, weight, room, m, n, k, GROUPS: gl.constexpr):
 @gluon.jit
 def _multiply(room, bias, result, m, n, k, GROUP: gl.constexpr, GROUPS: gl.constexpr):
     rows, values, gates, full, empty = room
-    layout: gl.constexpr = gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, COLUMNS, 16])
+    layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLUMNS, 16])
     turn = 0
     for tile in range(gl.program_id(0), gl.cdiv(m, 64 * GROUPS) * (n // COLUMNS), gl.num_programs(0)):
         value = gl.zeros([64, COLUMNS], gl.float32, layout)
