@@ -59,10 +59,11 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
     for frames, warps in ((16, 1), (32, 1)):  # of 14 and of 25
         constants = {"WIDTH": 64, "FRAMES": frames}
         found.append((temporal_attention._attend, [*[HALF] * 4, *[INT] * 5, REAL], constants, {"num_warps": warps}))
-    for groups in (2, 3) if capability == 90 else ():
-        described = [f"tensordesc<fp16{block},{layout!r}>" for block, layout in geglu_hopper.tiles()]
-        found.append((geglu_hopper._geglu, [*described, HALF, HALF, *[INT] * 3], {"GROUPS": groups}, {"num_warps": 4}))
     if capability == 90:
+        described = [f"tensordesc<fp16{block},{layout!r}>" for block, layout in geglu_hopper.tiles()]
+        types = [*described, HALF, HALF, INT, INT]
+        found.append((geglu_hopper._geglu_kept, types, {"K": 320}, {"num_warps": 4}))
+        found.append((geglu_hopper._geglu, [*types, INT], {}, {"num_warps": 4}))
         tiles = map(attention_hopper.tile, (64, 128, 128))
         described = [f"tensordesc<fp16{block},{layout!r}>" for block, layout in tiles]
         types = [*described, HALF, *[INT] * 3, REAL]

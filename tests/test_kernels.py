@@ -210,9 +210,9 @@ on_hopper = pytest.mark.skipif(
 
 @on_hopper
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (700, 384, 256), (9000, 1280, 640)])
+@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (50000, 192, 512), (700, 384, 256), (9000, 1280, 640)])
 def test_geglu_of_hopper(rows, k, half, dtype):
-    """With two and with three warpgroups; tiles reach over the edge, programs have several."""
+    """With weights that stay and with such that do not; tiles reach over the edge, programs have several."""
     assert choice.builds_for_hopper("geglu_hopper", torch.device("cuda", 0))
     torch.manual_seed(0)
     agree(geglu, randn(rows, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
@@ -241,7 +241,7 @@ def test_kernels_compile_without_spilling(capability, tmp_path):
     assert {name.split()[0] for name in used} == _kernel_names(capability)
     spilled = {name: use["STACK"] + use["LOCAL"] for name, use in used.items() if use["STACK"] or use["LOCAL"]}
     # Tiles that fill the registers: a few addresses are set aside, once for each tile.
-    full = ("_conv ", "_geglu ", "_attend_space ")
+    full = ("_conv ", "_geglu_kept ", "_attend_space ")
     assert {name: size for name, size in spilled.items() if not (name.startswith(full) and size <= 128)} == {}
     most = {80: 163, 90: 227}[capability] * 1024
     assert {name: use for name, use in used.items() if use["SHARED"] > most} == {}

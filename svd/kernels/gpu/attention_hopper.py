@@ -38,12 +38,6 @@ def fits(q: Tensor, k: Tensor, v: Tensor, heads: int) -> bool:
     return q.shape[-1] == heads * WIDTH.value and all(x.is_contiguous() and x.data_ptr() % 16 == 0 for x in tensors)
 
 
-def trial(device: torch.device) -> None:
-    """The smallest of all."""
-    x = torch.ones(1, 64, WIDTH.value, device=device, dtype=torch.float16)
-    attention(x, x, x, heads=1)
-
-
 def _described(x: Tensor, rows: int) -> TensorDescriptor:
     block, layout = tile(rows)
     return TensorDescriptor.from_tensor(x, block, layout)
@@ -83,47 +77,39 @@ def _attend_space(q, k, v, result, n, s, c, scale):
 
 
 @gluon.jit
-def _mine(s, c, n):
-    """How many tiles this program has, and in how many steps it goes through the keys of each."""
-    tiles = gl.cdiv(s, QUERIES) * (c // WIDTH) * n
-    return gl.cdiv(tiles - gl.program_id(0), gl.num_programs(0)), gl.cdiv(s, KEYS)
-
-
-@gluon.jit
-def _place(visit, s, c):
-    """A tile's first query, its image and its head's first channel. Tiles of a head run together: they share keys."""
-    tile = gl.program_id(0) + visit * gl.num_programs(0)
+def _place(tile, s, c):
+    """A tile's first query, its image and its head's first channel. Tiles of one head are neighbours: they share keys."""
     across = gl.cdiv(s, QUERIES)
-    head = tile // across
-    return tile % across * QUERIES, head // (c // WIDTH), head % (c // WIDTH) * WIDTH
+    heads = c // WIDTH
+    return tile % across * QUERIES, tile // across // heads, tile // across % heads * WIDTH
 
 
 @gluon.jit
 def _load(q, k, v, room, n, s, c):
-    queries, keys, values, full, empty, _ = room
-    visits, steps = _mine(s, c, n)
-    for visit in range(visits):
-        row, image, channel = _place(visit, s, c)
+    queries, keys, values, full, empty, turns = room
+    steps = gl.cdiv(s, KEYS)
+    turn = 0
+    visit = 0
+    for tile in range(gl.program_id(0), gl.cdiv(s, QUERIES) * (c // WIDTH) * n, gl.num_programs(0)):
+        row, image, channel = _place(tile, s, c)
         ready = full.index(2 * SLOTS + visit % 2)
         mbarrier.wait(empty.index(2 * SLOTS + visit % 2), (visit // 2 & 1) ^ 1)
         mbarrier.expect(ready, QUERIES * WIDTH * 2)
         for group in gl.static_range(3):
             at = queries.index(visit % 2 * 3 + group)
             tma.async_copy_global_to_shared(q, [image, row + 64 * group, channel], ready, at)
-        for step in range(steps):
+        visit += 1
+        for step in range(0, steps):
             key = (steps - 1 - step) * KEYS  # the last ones first: only they can reach over the edge
-            turn = visit * steps + step
             slot = turn % SLOTS
-            _bring(k, [image, key, channel], keys.index(slot), full.index(slot), empty.index(slot), turn)
-            also = SLOTS + slot
-            _bring(v, [image, key, channel], values.index(slot), full.index(also), empty.index(also), turn)
-
-
-@gluon.jit
-def _bring(source, place, target, full, empty, turn):
-    mbarrier.wait(empty, (turn // SLOTS & 1) ^ 1)
-    mbarrier.expect(full, KEYS * WIDTH * 2)
-    tma.async_copy_global_to_shared(source, place, full, target)
+            free = (turn // SLOTS & 1) ^ 1
+            mbarrier.wait(empty.index(slot), free)
+            mbarrier.expect(full.index(slot), KEYS * WIDTH * 2)
+            tma.async_copy_global_to_shared(k, [image, key, channel], full.index(slot), keys.index(slot))
+            mbarrier.wait(empty.index(SLOTS + slot), free)
+            mbarrier.expect(full.index(SLOTS + slot), KEYS * WIDTH * 2)
+            tma.async_copy_global_to_shared(v, [image, key, channel], full.index(SLOTS + slot), values.index(slot))
+            turn += 1
 
 
 @gluon.jit
@@ -132,16 +118,17 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
     of_scores: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, KEYS, 16])
     of_result: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, WIDTH, 16])
     of_shares: gl.constexpr = gl.DotOperandLayout(operand_index=0, parent=of_result, k_width=2)
-    by_row: gl.constexpr = gl.SliceLayout(1, of_result)
-    nothing = gl.zeros([64, KEYS], gl.float32, of_scores)
-    visits, steps = _mine(s, c, n)
-    for visit in range(visits):
-        turn = visit * steps
-        slot = turn % SLOTS
+    steps = gl.cdiv(s, KEYS)
+    turn = 0
+    visit = 0
+    order = 0
+    for tile in range(gl.program_id(0), gl.cdiv(s, QUERIES) * (c // WIDTH) * n, gl.num_programs(0)):
         mbarrier.wait(full.index(2 * SLOTS + visit % 2), visit // 2 & 1)
+        a = queries.index(visit % 2 * 3 + GROUP).reshape([64, WIDTH])
+        slot = turn % SLOTS
         mbarrier.wait(full.index(slot), turn // SLOTS & 1)
-        query = queries.index(visit % 2 * 3 + GROUP).reshape([64, WIDTH])
-        scores = warpgroup_mma(query, _turned(keys, slot), nothing, is_async=True)
+        nothing = gl.zeros([64, KEYS], gl.float32, of_scores)
+        scores = warpgroup_mma(a, keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0)), nothing, is_async=True)
         scores = warpgroup_mma_wait(0, deps=[scores])
         mbarrier.arrive(empty.index(slot), count=1)
         key = (steps - 1) * KEYS + gl.arange(0, KEYS, gl.SliceLayout(0, of_scores))
@@ -151,18 +138,20 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         total = _by_lane(shares)
         weights = gl.convert_layout(shares.to(result.dtype.element_ty), of_shares)
         out = gl.zeros([64, WIDTH], gl.float32, of_result)
-        for step in range(1, steps):
-            # The products of a group's next scores and of its last shares, then its exponentials under the products
-            # of the other groups. They take turns; left to themselves, all multiply at once and then none does.
-            turn = visit * steps + step
+        for _ in range(1, steps):
             before = slot
+            phase = turn // SLOTS & 1
+            turn += 1
             slot = turn % SLOTS
             mbarrier.wait(full.index(slot), turn // SLOTS & 1)
-            mbarrier.wait(turns.index(GROUP), (turn - visit - 1 & 1) ^ (GROUP == 0))
-            scores = warpgroup_mma(query, _turned(keys, slot), nothing, use_acc=False, is_async=True)
-            mbarrier.wait(full.index(SLOTS + before), (turn - 1) // SLOTS & 1)
+            mbarrier.wait(turns.index(GROUP), (order & 1) ^ (1 if GROUP == 0 else 0))
+            scores = warpgroup_mma(
+                a, keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0)), nothing, use_acc=False, is_async=True
+            )
+            mbarrier.wait(full.index(SLOTS + before), phase)
             out = warpgroup_mma(weights, values.index(before).reshape([KEYS, WIDTH]), out, is_async=True)
             mbarrier.arrive(turns.index((GROUP + 1) % 3), count=1)
+            order += 1
             scores = warpgroup_mma_wait(1, deps=[scores])
             mbarrier.arrive(empty.index(slot), count=1)
             higher = gl.maximum(most, gl.max(scores, 1) * scale)
@@ -172,25 +161,21 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
             total = total * gl.convert_layout(shrink, gl.SliceLayout(1, total.type.layout))[:, None] + _by_lane(shares)
             out, weights = warpgroup_mma_wait(0, deps=[out, weights])
             mbarrier.arrive(empty.index(SLOTS + before), count=1)
-            out = out * gl.convert_layout(shrink, by_row)[:, None]
+            out = out * gl.convert_layout(shrink, gl.SliceLayout(1, of_result))[:, None]
             weights = gl.convert_layout(shares.to(result.dtype.element_ty), of_shares)
         mbarrier.arrive(empty.index(2 * SLOTS + visit % 2), count=1)
-        turn = visit * steps + steps - 1
         mbarrier.wait(full.index(SLOTS + slot), turn // SLOTS & 1)
         out = warpgroup_mma(weights, values.index(slot).reshape([KEYS, WIDTH]), out, is_async=True)
         out = warpgroup_mma_wait(0, deps=[out])
         mbarrier.arrive(empty.index(SLOTS + slot), count=1)
-        out = out / gl.convert_layout(gl.sum(total, 1), by_row)[:, None]
-        row, image, channel = _place(visit, s, c)
-        row += 64 * GROUP + gl.arange(0, 64, by_row)
+        turn += 1
+        visit += 1
+        out = out / gl.convert_layout(gl.sum(total, 1), gl.SliceLayout(1, of_result))[:, None]
+        row, image, channel = _place(tile, s, c)
+        row += 64 * GROUP + gl.arange(0, 64, gl.SliceLayout(1, of_result))
         channel += gl.arange(0, WIDTH, gl.SliceLayout(0, of_result))
         at = result + (image * s + row).to(gl.int64)[:, None] * c + channel[None, :]
         gl.store(at, out.to(result.dtype.element_ty), (row < s)[:, None])
-
-
-@gluon.jit
-def _turned(keys, slot):
-    return keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0))
 
 
 @gluon.jit

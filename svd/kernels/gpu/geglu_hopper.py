@@ -1,7 +1,10 @@
-"""GEGLU for Hopper: as `geglu`, by a warp that only loads and warpgroups that only multiply, each at its own pace.
+"""GEGLU for Hopper: as `geglu`, by warps that only load and two warpgroups that only multiply, each at its own pace.
 
-While one warpgroup has its gate in the registers, the others keep the tensor cores busy and the next tiles are on their
+While one warpgroup has its gate in the registers, the other keeps the tensor cores busy and the next tiles are on their
 way, so the gate costs next to nothing beside the product. Needs Gluon, Triton's lower half, and compute capability 9.0.
+
+A product of few channels is over before a tile's weights have come: there each program keeps its weights in shared
+memory for good (`_geglu_kept`), and its warpgroups have tiles of their own.
 """
 
 import torch
@@ -14,6 +17,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 COLUMNS = gl.constexpr(128)  # of a tile's result
 DEPTH = gl.constexpr(64)
 SLOTS = gl.constexpr(4)  # steps along k that are in shared memory or on their way
+FEW = 320  # channels whose weights fit beside them
 
 
 def fits(x: Tensor, weight: Tensor) -> bool:
@@ -28,20 +32,25 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     m = x.numel() // k
     result = torch.empty(*x.shape[:-1], n, device=x.device, dtype=x.dtype)
     rows, columns = _described(x.view(m, k), weight)
-    groups = 3 if k <= 320 else 2
-    tiles = -(-m // (64 * groups)) * (n // COLUMNS.value)
-    programs = min(tiles, torch.cuda.get_device_properties(x.device).multi_processor_count)
-    _geglu[(programs,)](rows, columns, bias, result, m, n, k, GROUPS=groups, num_warps=4)
+    processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+    across = n // COLUMNS.value
+    if k <= FEW and across <= processors:
+        programs = across * min(processors // across, -(-m // 64))
+        _geglu_kept[(programs,)](rows, columns, bias, result, m, n, K=k, num_warps=4)
+    else:
+        programs = min(processors, across * -(-m // 128))
+        _geglu[(programs,)](rows, columns, bias, result, m, n, k, num_warps=4)
     return result
 
 
 def trial(device: torch.device) -> None:
-    """The smallest of all."""
+    """A small one of each kind."""
 
     def ones(*shape: int) -> Tensor:
         return torch.ones(shape, device=device, dtype=torch.float16)
 
-    geglu(ones(64, 64), ones(256, 64), ones(256))
+    for k in (FEW, 2 * FEW):
+        geglu(ones(64, k), ones(256, k), ones(256))
 
 
 def _described(x: Tensor, weight: Tensor) -> tuple[TensorDescriptor, TensorDescriptor]:
@@ -63,80 +72,163 @@ def tiles() -> tuple[tuple[list[int], gl.NVMMASharedLayout], tuple[list[int], gl
 
 
 @gluon.jit(do_not_specialize=["m"])
-def _geglu(x, weight, bias, result, m, n, k, GROUPS: gl.constexpr):
-    """x and weight are tensor descriptors. A tile has 64 rows for each of the GROUPS warpgroups."""
-    rows = gl.allocate_shared_memory(x.dtype, [SLOTS * GROUPS, 64, DEPTH], x.layout)
+def _geglu(x, weight, bias, result, m, n, k):
+    """Tiles of 128 rows, 64 for each warpgroup. x and weight are tensor descriptors."""
+    rows = gl.allocate_shared_memory(x.dtype, [2 * SLOTS, 64, DEPTH], x.layout)
     values = gl.allocate_shared_memory(x.dtype, [SLOTS, COLUMNS // 32, 4, 4, 2, DEPTH], weight.layout)
     gates = gl.allocate_shared_memory(x.dtype, [SLOTS, COLUMNS // 32, 4, 4, 2, DEPTH], weight.layout)
     full = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
     empty = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
     for slot in gl.static_range(SLOTS):
         mbarrier.init(full.index(slot), count=1)
-        mbarrier.init(empty.index(slot), count=GROUPS)
+        mbarrier.init(empty.index(slot), count=2)
     room = (rows, values, gates, full, empty)
-    if GROUPS == 2:
-        gl.warp_specialize(
-            [
-                (_multiply, (room, bias, result, m, n, k, 0, GROUPS)),
-                (_multiply, (room, bias, result, m, n, k, 1, GROUPS)),
-                (_load, (x, weight, room, m, n, k, GROUPS)),
-            ],
-            [4, 1],
-            [232, 24],
-        )
-    else:
-        gl.warp_specialize(
-            [
-                (_multiply, (room, bias, result, m, n, k, 0, GROUPS)),
-                (_multiply, (room, bias, result, m, n, k, 1, GROUPS)),
-                (_multiply, (room, bias, result, m, n, k, 2, GROUPS)),
-                (_load, (x, weight, room, m, n, k, GROUPS)),
-            ],
-            [4, 4, 1],
-            [160, 160, 24],
-        )
+    gl.warp_specialize(
+        [
+            (_multiply, (room, bias, result, m, n, k, 0)),
+            (_multiply, (room, bias, result, m, n, k, 1)),
+            (_load, (x, weight, room, m, n, k)),
+        ],
+        [4, 1],
+        [232, 24],
+    )
 
 
 @gluon.jit
-def _load(x, weight, room, m, n, k, GROUPS: gl.constexpr):
+def _load(x, weight, room, m, n, k):
     rows, values, gates, full, empty = room
     turn = 0
-    for tile in range(gl.program_id(0), gl.cdiv(m, 64 * GROUPS) * (n // COLUMNS), gl.num_programs(0)):
-        row = tile // (n // COLUMNS) * (64 * GROUPS)
+    for tile in range(gl.program_id(0), gl.cdiv(m, 128) * (n // COLUMNS), gl.num_programs(0)):
+        row = tile // (n // COLUMNS) * 128
         column = tile % (n // COLUMNS) * COLUMNS
         for at in range(0, k, DEPTH):
             slot = turn % SLOTS
             ready = full.index(slot)
             mbarrier.wait(empty.index(slot), (turn // SLOTS & 1) ^ 1)
-            mbarrier.expect(ready, (64 * GROUPS + 2 * COLUMNS) * DEPTH * 2)
-            for group in gl.static_range(GROUPS):
-                tma.async_copy_global_to_shared(x, [row + 64 * group, at], ready, rows.index(slot * GROUPS + group))
-            tma.async_copy_global_to_shared(weight, [column // 32, 0, 0, 0, at], ready, values.index(slot))
-            tma.async_copy_global_to_shared(weight, [(n + column) // 32, 0, 0, 0, at], ready, gates.index(slot))
+            mbarrier.expect(ready, (128 + 2 * COLUMNS) * DEPTH * 2)
+            for group in gl.static_range(2):
+                tma.async_copy_global_to_shared(x, [row + 64 * group, at], ready, rows.index(2 * slot + group))
+            _bring(weight, column, n, at, values.index(slot), gates.index(slot), ready)
             turn += 1
 
 
 @gluon.jit
-def _multiply(room, bias, result, m, n, k, GROUP: gl.constexpr, GROUPS: gl.constexpr):
+def _bring(weight, column, n, at, values, gates, ready):
+    tma.async_copy_global_to_shared(weight, [column // 32, 0, 0, 0, at], ready, values)
+    tma.async_copy_global_to_shared(weight, [(n + column) // 32, 0, 0, 0, at], ready, gates)
+
+
+@gluon.jit
+def _multiply(room, bias, result, m, n, k, GROUP: gl.constexpr):
     rows, values, gates, full, empty = room
-    layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLUMNS, 16])
     turn = 0
-    for tile in range(gl.program_id(0), gl.cdiv(m, 64 * GROUPS) * (n // COLUMNS), gl.num_programs(0)):
-        value = gl.zeros([64, COLUMNS], gl.float32, layout)
-        gate = gl.zeros([64, COLUMNS], gl.float32, layout)
+    for tile in range(gl.program_id(0), gl.cdiv(m, 128) * (n // COLUMNS), gl.num_programs(0)):
+        value, gate = _nothing()
         for at in range(0, k, DEPTH):
             slot = turn % SLOTS
             mbarrier.wait(full.index(slot), turn // SLOTS & 1)
-            a = rows.index(slot * GROUPS + GROUP)
-            value = warpgroup_mma(a, values.index(slot).reshape([COLUMNS, DEPTH]).permute((1, 0)), value, is_async=True)
-            gate = warpgroup_mma(a, gates.index(slot).reshape([COLUMNS, DEPTH]).permute((1, 0)), gate, is_async=True)
+            value, gate = _add(value, gate, rows.index(2 * slot + GROUP), values.index(slot), gates.index(slot))
             value, gate = warpgroup_mma_wait(2, deps=[value, gate])  # the step before is through: its slot is free
             mbarrier.arrive(empty.index((turn + SLOTS - 1) % SLOTS), count=1, pred=at > 0)
             turn += 1
         value, gate = warpgroup_mma_wait(0, deps=[value, gate])
         mbarrier.arrive(empty.index((turn + SLOTS - 1) % SLOTS), count=1)
-        row = tile // (n // COLUMNS) * (64 * GROUPS) + 64 * GROUP
+        row = tile // (n // COLUMNS) * 128 + 64 * GROUP
         _finish(_in_order(value), _in_order(gate), bias, result, row, tile % (n // COLUMNS) * COLUMNS, m, n)
+
+
+@gluon.jit
+def _nothing():
+    layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, COLUMNS, 16])
+    return gl.zeros([64, COLUMNS], gl.float32, layout), gl.zeros([64, COLUMNS], gl.float32, layout)
+
+
+@gluon.jit
+def _add(value, gate, rows, values, gates):
+    """One step's products, begun."""
+    value = warpgroup_mma(rows, values.reshape([COLUMNS, DEPTH]).permute((1, 0)), value, is_async=True)
+    gate = warpgroup_mma(rows, gates.reshape([COLUMNS, DEPTH]).permute((1, 0)), gate, is_async=True)
+    return value, gate
+
+
+@gluon.jit(do_not_specialize=["m"])
+def _geglu_kept(x, weight, bias, result, m, n, K: gl.constexpr):
+    """Each program has 128 columns and every so many tiles of 64 rows; its warpgroups have them in turn."""
+    STEPS: gl.constexpr = K // DEPTH
+    rows = gl.allocate_shared_memory(x.dtype, [2 * SLOTS, 64, DEPTH], x.layout)
+    values = gl.allocate_shared_memory(x.dtype, [STEPS, COLUMNS // 32, 4, 4, 2, DEPTH], weight.layout)
+    gates = gl.allocate_shared_memory(x.dtype, [STEPS, COLUMNS // 32, 4, 4, 2, DEPTH], weight.layout)
+    full = gl.allocate_shared_memory(gl.int64, [2 * SLOTS, 1], mbarrier.MBarrierLayout())
+    empty = gl.allocate_shared_memory(gl.int64, [2 * SLOTS, 1], mbarrier.MBarrierLayout())
+    turns = gl.allocate_shared_memory(gl.int64, [2, 1], mbarrier.MBarrierLayout())
+    kept = gl.allocate_shared_memory(gl.int64, [1], mbarrier.MBarrierLayout())
+    for slot in gl.static_range(2 * SLOTS):
+        mbarrier.init(full.index(slot), count=1)
+        mbarrier.init(empty.index(slot), count=1)
+    for group in gl.static_range(2):
+        mbarrier.init(turns.index(group), count=1)
+    mbarrier.init(kept, count=1)
+    room = (rows, values, gates, full, empty, turns, kept)
+    gl.warp_specialize(
+        [
+            (_multiply_kept, (room, bias, result, m, n, 0, STEPS)),
+            (_multiply_kept, (room, bias, result, m, n, 1, STEPS)),
+            (_load_kept, (x, weight, room, m, n, 0, STEPS)),
+            (_load_kept, (x, weight, room, m, n, 1, STEPS)),
+        ],
+        [4, 1, 1],
+        [232, 24, 24],
+    )
+
+
+@gluon.jit
+def _share(n, GROUP: gl.constexpr):
+    """A warpgroup's first column, its first tile, and how far it is to its next."""
+    each = gl.num_programs(0) // (n // COLUMNS)
+    return gl.program_id(0) // each * COLUMNS, gl.program_id(0) % each + GROUP * each, 2 * each
+
+
+@gluon.jit
+def _load_kept(x, weight, room, m, n, GROUP: gl.constexpr, STEPS: gl.constexpr):
+    rows, values, gates, full, empty, _, kept = room
+    column, first, stride = _share(n, GROUP)
+    if GROUP == 0:
+        mbarrier.expect(kept, 2 * COLUMNS * STEPS * DEPTH * 2)
+        for step in gl.static_range(STEPS):
+            _bring(weight, column, n, step * DEPTH, values.index(step), gates.index(step), kept)
+    turn = 0
+    for tile in range(first, gl.cdiv(m, 64), stride):
+        for step in gl.static_range(STEPS):
+            slot = GROUP * SLOTS + turn % SLOTS
+            mbarrier.wait(empty.index(slot), (turn // SLOTS & 1) ^ 1)
+            mbarrier.expect(full.index(slot), 64 * DEPTH * 2)
+            tma.async_copy_global_to_shared(x, [tile * 64, step * DEPTH], full.index(slot), rows.index(slot))
+            turn += 1
+
+
+@gluon.jit
+def _multiply_kept(room, bias, result, m, n, GROUP: gl.constexpr, STEPS: gl.constexpr):
+    rows, values, gates, full, empty, turns, kept = room
+    column, first, stride = _share(n, GROUP)
+    mbarrier.wait(kept, 0)
+    turn = 0
+    visit = 0
+    for tile in range(first, gl.cdiv(m, 64), stride):
+        value, gate = _nothing()
+        mbarrier.wait(turns.index(GROUP), (visit & 1) ^ (GROUP == 0))
+        for step in gl.static_range(STEPS):
+            slot = GROUP * SLOTS + turn % SLOTS
+            mbarrier.wait(full.index(slot), turn // SLOTS & 1)
+            value, gate = _add(value, gate, rows.index(slot), values.index(step), gates.index(step))
+            if step > 0:
+                value, gate = warpgroup_mma_wait(2, deps=[value, gate])
+                mbarrier.arrive(empty.index(GROUP * SLOTS + (turn + SLOTS - 1) % SLOTS), count=1)
+            turn += 1
+        mbarrier.arrive(turns.index(1 - GROUP), count=1)
+        value, gate = warpgroup_mma_wait(0, deps=[value, gate])
+        mbarrier.arrive(empty.index(GROUP * SLOTS + (turn + SLOTS - 1) % SLOTS), count=1)
+        _finish(_in_order(value), _in_order(gate), bias, result, tile * 64, column, m, n)
+        visit += 1
 
 
 @gluon.jit
