@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import VAEConfig
-from .kernels import group_norm, mix, unbiased
+from .kernels import group_norm, mix, unbiased, wide_attention
 from .layers import GROUPS, Ops, TimeResBlock, Upsample, as_clip, as_images, plus, share
 
 
@@ -70,9 +70,9 @@ class AttnBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """n c h w -> n c h w"""
         h = group_norm(x, self.norm, silu=False)
-        q, k, v = (rearrange(conv(h), "n c h w -> n 1 (h w) c") for conv in (self.q, self.k, self.v))
-        h = F.scaled_dot_product_attention(q, k, v)
-        return x + self.proj_out(rearrange(h, "n 1 (h w) c -> n c h w", h=x.shape[-2]))
+        q, k, v = (rearrange(conv(h), "n c h w -> n (h w) c") for conv in (self.q, self.k, self.v))
+        h = wide_attention(q, k, v)
+        return x + self.proj_out(rearrange(h, "n (h w) c -> n c h w", h=x.shape[-2]))
 
 
 class Middle(nn.Module):

@@ -19,7 +19,16 @@ from triton.backends import nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from svd_nodes.svd.kernels.gpu import geglu, group_norm, layer_norm, mix, rearrange, temporal_attention, temporal_conv
+from svd_nodes.svd.kernels.gpu import (
+    geglu,
+    group_norm,
+    layer_norm,
+    mix,
+    rearrange,
+    temporal_attention,
+    temporal_conv,
+    wide_attention,
+)
 
 HALF, FLOAT, INT, REAL = "*fp16", "*fp32", "i32", "fp32"
 ALIGNED = ("c", "c_in", "c_out", "n", "k", "stride", "offset", "image_stride", "place_stride")  # divisible by 16
@@ -40,6 +49,7 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (rearrange._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),
+        (wide_attention._exponentials, [FLOAT, HALF, FLOAT, INT, REAL], {"COLUMNS": 2048}, {"num_warps": 8}),
         (geglu._geglu, [*[HALF] * 4, *[INT] * 3], product, {"num_warps": 4, "num_stages": 4}),
     ]  # fmt: skip
     for width, rows in ((512, 8), (1024, 4), (2048, 2)):  # of 320, 640 and 1280 channels

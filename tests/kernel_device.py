@@ -24,7 +24,9 @@ HAS_TRITON = find_spec("triton") is not None
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed: it is made for Linux on x86-64.")
 
 KERNELS = "svd_nodes.svd.kernels"
-DISPATCHERS = ("geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv")
+DISPATCHERS = (
+    "geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv", "wide_attention",
+)  # fmt: skip
 EXACT = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # of the largest value: one rounding
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from kernel_device import DEVICE, KERNELS, agree, kernels, needs_triton
+from kernel_device import DEVICE, EXACT, KERNELS, agree, kernels, needs_triton
 from oracle import relative
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +26,7 @@ from svd_nodes.svd.kernels import (
     temporal_conv,
     temporal_conv_onto,
     upsample,
+    wide_attention,
 )
 
 pytestmark = needs_triton
@@ -164,6 +165,16 @@ def test_temporal_attention_reads_slices_of_one_product():
         fast = temporal_attention(*together.to(DEVICE, PRODUCTS[0]).chunk(3, dim=-1), 2, 3)
     assert taken == {"temporal_attention"}
     assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 5e-3)
+
+
+@pytest.mark.parametrize(("n", "s", "most"), [(1, 1, 1), (2, 35, 10), (2, 35, 200), (1, 2050, 2**25)])
+def test_wide_attention(n, s, most, monkeypatch):
+    """One query at a time, a few, and all at once; the largest scores are far above the others."""
+    monkeypatch.setattr("svd_nodes.svd.kernels.gpu.wide_attention.MOST", most)
+    torch.manual_seed(0)
+    q, k, v = randn(3, n, s, 320)
+    for dtype in DTYPES:
+        agree(wide_attention, q * 3, k, v, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
 @settings(many, max_examples=10)

@@ -13,6 +13,7 @@ from .mix import mix
 from .rearrange import concatenate, upsample
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
+from .wide_attention import wide_attention
 
 __all__ = [
     "add_linear",
@@ -27,4 +28,5 @@ __all__ = [
     "temporal_conv_onto",
     "unbiased",
     "upsample",
+    "wide_attention",
 ]
