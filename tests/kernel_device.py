@@ -25,7 +25,8 @@ needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installe
 
 KERNELS = "svd_nodes.svd.kernels"
 DISPATCHERS = (
-    "geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv", "wide_attention",
+    "geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv", "upsample_conv",
+    "wide_attention",
 )  # fmt: skip
 EXACT = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # of the largest value: one rounding
 

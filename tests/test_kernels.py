@@ -25,9 +25,10 @@ from svd_nodes.svd.kernels import (
     temporal_attention,
     temporal_conv,
     temporal_conv_onto,
-    upsample,
+    upsample_conv,
     wide_attention,
 )
+from svd_nodes.svd.kernels.rearrange import upsample
 
 pytestmark = needs_triton
 HALF = [torch.float16, torch.bfloat16]
@@ -165,6 +166,27 @@ def test_temporal_attention_reads_slices_of_one_product():
         fast = temporal_attention(*together.to(DEVICE, PRODUCTS[0]).chunk(3, dim=-1), 2, 3)
     assert taken == {"temporal_attention"}
     assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 5e-3)
+
+
+@many
+@given(
+    st.integers(1, 3), side, st.integers(1, 40), st.sampled_from([5, 64]), st.sampled_from([3, 72]),
+    st.integers(0, 1), seeds,
+)  # fmt: skip
+def test_upsample_conv(n, h, w, c_in, c_out, together, seed):
+    """All maps together and one by one; every place of the four has neighbours of its own, and so has the border."""
+    torch.manual_seed(seed)
+    conv = fill(nn.Conv2d(c_in, c_out, 3, padding=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("svd_nodes.svd.kernels.gpu.upsample_conv.MOST", 2**29 * together)
+        for dtype in DTYPES:  # the sums of weights are rounded once more
+            agree(upsample_conv, maps(n, c_in, h, w), conv, 2 * h, 2 * w, dtype=dtype, tolerance=2 * EXACT[dtype])
+
+
+def test_upsample_conv_of_an_odd_size_is_the_plain_one():
+    """The last row has no second copy, so its neighbours are others: the large map is made."""
+    conv = fill(nn.Conv2d(8, 4, 3, padding=1))
+    agree(upsample_conv, maps(1, 8, 3, 5), conv, 5, 10)
 
 
 @pytest.mark.parametrize(("n", "s", "most"), [(1, 1, 1), (2, 35, 10), (2, 35, 200), (1, 2050, 2**25)])
