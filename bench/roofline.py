@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..svd.attention import GEGLU, SpatialBlock, TemporalBlock
 from ..svd.config import UNetConfig, VAEConfig
+from ..svd.layers import Upsample
 from ..svd.unet import UNet
 from ..svd.vae import VAE, AttnBlock
 
@@ -44,7 +45,8 @@ def operations(module: nn.Module, run: Callable[[], Any], frames: int) -> Counte
 
     def conv(layer: nn.Conv2d, _: Any, out: Tensor) -> None:
         part = {(3, 1): TIME_CONV, (3, 3): CONV}.get(tuple(layer.kernel_size), LINEAR)
-        found[part] += 2 * out.numel() * layer.weight[0].numel()
+        saved = 9 / 4 if id(layer) in enlarging else 1  # kernels/upsample_conv
+        found[part] += int(2 * out.numel() * layer.weight[0].numel() / saved)
 
     def linear(part: str) -> Callable[..., None]:
         return lambda layer, _, out: found.update({part: 2 * out.numel() * layer.in_features})
@@ -56,8 +58,9 @@ def operations(module: nn.Module, run: Callable[[], Any], frames: int) -> Counte
 
     def single_head(layer: AttnBlock, args: Any, _: Any) -> None:
         n, c, h, w = args[0].shape
-        found[SPACE] += 4 * n * c * (h * w) ** 2
+        found[LINEAR] += 4 * n * c * (h * w) ** 2  # kernels/wide_attention
 
+    enlarging = {id(m.conv) for m in module.modules() if isinstance(m, Upsample)}
     gates = {id(m.proj) for m in module.modules() if isinstance(m, GEGLU)}
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

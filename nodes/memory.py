@@ -1,7 +1,7 @@
 """How many bytes a network's activations need at its peak, and which of the memory modes that suggests.
 
-Each estimate is a number of tensors of the widest kind. Weights are the host's own business. The number for sampling
-was measured at full size in fp16 (docs/speed.md), and rounded up; decoding's is of its own tensors alone.
+Each estimate is a number of tensors of the widest kind. Weights are the host's own business. The numbers for sampling
+and decoding were measured at full size in fp16 (docs/speed.md), and rounded up.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,7 @@ def encoding(config: VAEConfig, pictures: int, height: int, width: int) -> int:
 def decoding(config: VAEConfig, images: int, height: int, width: int, itemsize: int) -> int:
     """The least that one chunk takes, in pieces; `images`: its frames; height and width in pixels.
 
-    The clip's map of the finest level, half as much again of the level before it, and one piece. An H200 held 4.6 GiB
-    for 14 frames of 1024 x 576 where this says 3.5: the convolutions' own working memory is not in it.
+    The clip's map of the finest level, half as much again of the level before it, and one piece.
     """
     return images * height * width * config.block_out_channels[0] * itemsize * 3 // 2 + LITTLE_ROOM
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .kernels import add_linear, attend, geglu, group_norm, layer_norm, mix, spatial_attention, temporal_attention
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
 
+
 @dataclass(frozen=True)
 class Stream:
     """A residual stream: tokens (n s c), and a vector (n c) that is still to be added to all tokens of each frame.

@@ -104,16 +104,23 @@ def _within_frames(block: ResnetBlock, upsample: Upsample | None) -> Callable[[T
 
 
 def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int, device: torch.device) -> Tensor:
-    """work(x) on the device for something that treats every frame by itself, a few frames at a time."""
+    """work(x) on the device for something that treats every frame by itself, a few frames at a time; in x if it fits.
+
+    x is used up.
+    """
     first = work(x[:1].to(device))
-    shape = (len(x), *first.shape[1:])
-    result = torch.empty(shape, device=device, dtype=first.dtype, memory_format=torch.channels_last)
-    result[:1] = first
+    result = x if x.device == device and x.shape[1:] == first.shape[1:] else _like(first, len(x))
     most = max(max(y[0].numel() for y in (x, first)), x.shape[1] * first.shape[2] * first.shape[3])
     step = max(room // (MAPS * most * x.element_size()), 1)
+    result[:1] = first
     for begin in range(1, len(x), step):
         result[begin : begin + step] = work(x[begin : begin + step].to(device))
     return result
+
+
+def _like(frame: Tensor, frames: int) -> Tensor:
+    shape = (frames, *frame.shape[1:])
+    return torch.empty(shape, device=frame.device, dtype=frame.dtype, memory_format=torch.channels_last)
 
 
 def over_time(block: TimeResBlock, images: Tensor, frames: int, share: Tensor, room: int) -> None:

@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .kernels import group_norm, mix, temporal_conv, temporal_conv_onto, unbiased, upsample
+from .kernels import group_norm, mix, temporal_conv, temporal_conv_onto, unbiased, upsample_conv
 
 Ops = Any  # torch.nn, or a namespace with the same layer classes
 
@@ -155,12 +155,5 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """`size` is (h, w): the skip connection's, which after an odd height or width is not quite twice x's."""
-        return self.conv(self._larger(x, size))
-
-    def unbiased(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The same, and the convolution's bias if that is still to be added."""
-        return unbiased(self.conv, self._larger(x, None))
-
-    def _larger(self, x: Tensor, size: tuple[int, int] | None) -> Tensor:
         height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
-        return upsample(x, height, width)
+        return upsample_conv(x, self.conv, height, width)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import VAEConfig
-from .kernels import group_norm, mix, unbiased
+from .kernels import group_norm, mix, unbiased, wide_attention
 from .layers import GROUPS, Ops, TimeResBlock, Upsample, as_clip, as_images, plus, share
 
 
@@ -28,19 +28,12 @@ class ResnetBlock(nn.Module):
         self.conv2 = ops.Conv2d(c_out, c_out, 3, padding=1)
         self.nin_shortcut = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
-        """(b t) c_in h w -> (b t) c_out h w. add: (c_in,), to be added to x first."""
-        h, bias = unbiased(self.conv1, group_norm(x, self.norm1, add))
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(b t) c_in h w -> (b t) c_out h w"""
+        h, bias = unbiased(self.conv1, group_norm(x, self.norm1))
         h, bias = unbiased(self.conv2, group_norm(h, self.norm2, bias))
-        if add is not None:
-            add = self._past_shortcut(add)
         x, skip_bias = unbiased(self.nin_shortcut, x)
-        return mix(x, h, add=plus(plus(bias, skip_bias), add))
-
-    def _past_shortcut(self, vector: Tensor) -> Tensor:
-        """What becomes of a vector (c_in,) that is added before the shortcut: (c_out,)."""
-        place = vector[None, :, None, None]
-        return (self.nin_shortcut(place) - self.nin_shortcut(torch.zeros_like(place))).flatten()
+        return mix(x, h, add=plus(bias, skip_bias))
 
 
 class VideoResnetBlock(ResnetBlock):
@@ -51,8 +44,8 @@ class VideoResnetBlock(ResnetBlock):
         self.time_stack = TimeResBlock(c_out, None, ops)
         self.mix_factor = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
-        x = super().forward(x, frames, add)
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        x = super().forward(x, frames)
         return as_images(self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device)), x.shape[-2])
 
 
@@ -70,9 +63,9 @@ class AttnBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """n c h w -> n c h w"""
         h = group_norm(x, self.norm, silu=False)
-        q, k, v = (rearrange(conv(h), "n c h w -> n 1 (h w) c") for conv in (self.q, self.k, self.v))
-        h = F.scaled_dot_product_attention(q, k, v)
-        return x + self.proj_out(rearrange(h, "n 1 (h w) c -> n c h w", h=x.shape[-2]))
+        q, k, v = (rearrange(conv(h), "n c h w -> n (h w) c") for conv in (self.q, self.k, self.v))
+        h = wide_attention(q, k, v)
+        return x + self.proj_out(rearrange(h, "n (h w) c -> n c h w", h=x.shape[-2]))
 
 
 class Middle(nn.Module):
@@ -108,10 +101,9 @@ class Level(nn.Module):
         super().__init__()
         self.block = nn.ModuleList(block(c_in, c_out, ops) for c_in, c_out in pairwise(widths))
 
-    def forward(self, x: Tensor, frames: int, add: Tensor | None = None) -> Tensor:
-        """add: (c,), to be added to x first."""
+    def forward(self, x: Tensor, frames: int) -> Tensor:
         for block in self.block:
-            x, add = block(x, frames, add), None
+            x = block(x, frames)
         return x
 
 
@@ -172,11 +164,11 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, frames: int) -> Tensor:
         """(b t) c h w -> (b t) 3 H W"""
-        h, bias = self.mid(self.conv_in(z), frames), None
+        h = self.mid(self.conv_in(z), frames)
         for level in reversed(self.up):
-            h = level(h, frames, bias)
+            h = level(h, frames)
             if level.upsample is not None:
-                h, bias = level.upsample.unbiased(h)
+                h = level.upsample(h)
         x = self.conv_out(group_norm(h, self.norm_out))
         if hasattr(self.conv_out, "time_mix_conv"):
             x = as_images(self.conv_out.time_mix_conv(as_clip(x, frames)), x.shape[-2])

@@ -30,6 +30,8 @@ from svd_nodes.svd.kernels.gpu import (
     rearrange,
     temporal_attention,
     temporal_conv,
+    upsample_conv,
+    wide_attention,
 )
 
 HALF, FLOAT, INT, REAL = "*fp16", "*fp32", "i32", "fp32"
@@ -51,6 +53,9 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (rearrange._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),
+        (upsample_conv._sum_taps, [HALF, HALF, INT, INT], {"CHANNELS": 256}, {}),
+        (upsample_conv._interleave, [HALF, HALF, HALF, INT, INT, INT], tile, {}),
+        (wide_attention._exponentials, [FLOAT, HALF, FLOAT, INT, REAL], {"COLUMNS": 2048}, {"num_warps": 8}),
         (geglu._geglu, [*[HALF] * 4, *[INT] * 3], product, {"num_warps": 4, "num_stages": 4}),
     ]  # fmt: skip
     for width, rows in ((512, 8), (1024, 4), (2048, 2)):  # of 320, 640 and 1280 channels

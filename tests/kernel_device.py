@@ -24,7 +24,10 @@ HAS_TRITON = find_spec("triton") is not None
 needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed: it is made for Linux on x86-64.")
 
 KERNELS = "svd_nodes.svd.kernels"
-INTERPRETED = ("geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv")
+INTERPRETED = (
+    "geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv", "upsample_conv",
+    "wide_attention",
+)  # fmt: skip
 DISPATCHERS = (*INTERPRETED, "spatial_attention")  # whose kernel is Gluon's, which Triton does not interpret
 EXACT = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}  # of the largest value: one rounding
 
@@ -50,6 +53,7 @@ def _interpret() -> None:
 
 if DEVICE == "cpu" and HAS_TRITON:
     _interpret()
+torch.backends.cudnn.allow_tf32 = False  # on a card, fp32 is to be fp32
 
 
 @contextmanager

@@ -26,8 +26,10 @@ from svd_nodes.svd.kernels import (
     temporal_attention,
     temporal_conv,
     temporal_conv_onto,
-    upsample,
+    upsample_conv,
+    wide_attention,
 )
+from svd_nodes.svd.kernels.rearrange import upsample
 
 pytestmark = needs_triton
 HALF = [torch.float16, torch.bfloat16]
@@ -167,6 +169,37 @@ def test_temporal_attention_reads_slices_of_one_product():
     assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 5e-3)
 
 
+@many
+@given(
+    st.integers(1, 3), side, st.integers(1, 40), st.sampled_from([5, 64]), st.sampled_from([3, 72]),
+    st.integers(0, 1), seeds,
+)  # fmt: skip
+def test_upsample_conv(n, h, w, c_in, c_out, together, seed):
+    """All maps together and one by one; every place of the four has neighbours of its own, and so has the border."""
+    torch.manual_seed(seed)
+    conv = fill(nn.Conv2d(c_in, c_out, 3, padding=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("svd_nodes.svd.kernels.gpu.upsample_conv.MOST", 2**29 * together)
+        for dtype in DTYPES:  # the sums of weights are rounded once more
+            agree(upsample_conv, maps(n, c_in, h, w), conv, 2 * h, 2 * w, dtype=dtype, tolerance=2 * EXACT[dtype])
+
+
+def test_upsample_conv_of_an_odd_size_is_the_plain_one():
+    """The last row has no second copy, so its neighbours are others: the large map is made."""
+    conv = fill(nn.Conv2d(8, 4, 3, padding=1))
+    agree(upsample_conv, maps(1, 8, 3, 5), conv, 5, 10)
+
+
+@pytest.mark.parametrize(("n", "s", "most"), [(1, 1, 1), (2, 35, 10), (2, 35, 200), (1, 2050, 2**25)])
+def test_wide_attention(n, s, most, monkeypatch):
+    """One query at a time, a few, and all at once; the largest scores are far above the others."""
+    monkeypatch.setattr("svd_nodes.svd.kernels.gpu.wide_attention.MOST", most)
+    torch.manual_seed(0)
+    q, k, v = randn(3, n, s, 320)
+    for dtype in DTYPES:
+        agree(wide_attention, q * 3, k, v, dtype=dtype, tolerance=2 * EXACT[dtype])
+
+
 @settings(many, max_examples=10)
 @given(clips, side, side, st.sampled_from([16, 48, 80]), st.sampled_from([16, 64, 136]), seeds)
 def test_temporal_conv(clip, h, w, c_in, c_out, seed):
@@ -210,7 +243,9 @@ on_hopper = pytest.mark.skipif(
 
 @on_hopper
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize(("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (50000, 192, 512), (700, 384, 256), (9000, 1280, 640)])
+@pytest.mark.parametrize(
+    ("rows", "k", "half"), [(1, 64, 128), (130, 320, 128), (50000, 192, 512), (700, 384, 256), (9000, 1280, 640)]
+)
 def test_geglu_of_hopper(rows, k, half, dtype):
     """With weights that stay and with such that do not; tiles reach over the edge, programs have several."""
     assert choice.builds_for_hopper("geglu_hopper", torch.device("cuda", 0))

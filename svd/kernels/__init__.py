@@ -10,10 +10,12 @@ from .group_norm import group_norm
 from .layer_norm import layer_norm
 from .linear import add_linear, unbiased
 from .mix import mix
-from .rearrange import concatenate, upsample
+from .rearrange import concatenate
 from .spatial_attention import attend, spatial_attention
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
+from .upsample_conv import upsample_conv
+from .wide_attention import wide_attention
 
 __all__ = [
     "add_linear",
@@ -30,5 +32,6 @@ __all__ = [
     "temporal_conv",
     "temporal_conv_onto",
     "unbiased",
-    "upsample",
+    "upsample_conv",
+    "wide_attention",
 ]

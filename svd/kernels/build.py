@@ -60,7 +60,7 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
 def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
     from . import geglu, layer_norm, spatial_attention, temporal_attention
-    from .gpu import group_norm, mix, rearrange, temporal_conv
+    from .gpu import group_norm, mix, rearrange, temporal_conv, upsample_conv, wide_attention
 
     def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
         x = torch.ones(shape, device=device, dtype=kind)
@@ -83,6 +83,9 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         lambda: rearrange.upsample(images, 8, 8),
         lambda: temporal_conv.temporal_conv(clip, weight, channels),
         lambda: temporal_conv.temporal_conv(clip, weight, channels, clip, share),
+        lambda: upsample_conv.sum_taps(full(64, 64, 3, 3)),
+        lambda: upsample_conv.interleave(full(2, 256, 3, 3), channels, images),
+        lambda: wide_attention.weigh(full(16, 16, kind=torch.float32), 1.0, dtype),
     ]
     for width in (320, 640, 1280):
         norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)

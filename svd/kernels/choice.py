@@ -57,7 +57,7 @@ def builds_kernels(device: torch.device) -> bool:
 
 @cache
 def builds_for_hopper(name: str, device: torch.device) -> bool:
-    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build gpu/`name`.py for it."""
+    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build gpu/`name`.py."""
     if not builds_kernels(device) or torch.cuda.get_device_capability(device) != (9, 0):
         return False
     return _works(lambda: import_module(f".gpu.{name}", __package__).trial(device), f"Gluon does not build {name}")

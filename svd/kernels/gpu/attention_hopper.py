@@ -38,6 +38,12 @@ def fits(q: Tensor, k: Tensor, v: Tensor, heads: int) -> bool:
     return q.shape[-1] == heads * WIDTH.value and all(x.is_contiguous() and x.data_ptr() % 16 == 0 for x in tensors)
 
 
+def trial(device: torch.device) -> None:
+    """The smallest of all."""
+    x = torch.ones(1, 64, WIDTH.value, device=device, dtype=torch.float16)
+    attention(x, x, x, heads=1)
+
+
 def _described(x: Tensor, rows: int) -> TensorDescriptor:
     block, layout = tile(rows)
     return TensorDescriptor.from_tensor(x, block, layout)
@@ -78,7 +84,7 @@ def _attend_space(q, k, v, result, n, s, c, scale):
 
 @gluon.jit
 def _place(tile, s, c):
-    """A tile's first query, its image and its head's first channel. Tiles of one head are neighbours: they share keys."""
+    """A tile's first query, its image and its head's first channel. Tiles of a head run together: they share keys."""
     across = gl.cdiv(s, QUERIES)
     heads = c // WIDTH
     return tile % across * QUERIES, tile // across // heads, tile // across % heads * WIDTH
@@ -86,7 +92,7 @@ def _place(tile, s, c):
 
 @gluon.jit
 def _load(q, k, v, room, n, s, c):
-    queries, keys, values, full, empty, turns = room
+    queries, keys, values, full, empty, _ = room
     steps = gl.cdiv(s, KEYS)
     turn = 0
     visit = 0
@@ -99,7 +105,7 @@ def _load(q, k, v, room, n, s, c):
             at = queries.index(visit % 2 * 3 + group)
             tma.async_copy_global_to_shared(q, [image, row + 64 * group, channel], ready, at)
         visit += 1
-        for step in range(0, steps):
+        for step in range(steps):
             key = (steps - 1 - step) * KEYS  # the last ones first: only they can reach over the edge
             slot = turn % SLOTS
             free = (turn // SLOTS & 1) ^ 1
@@ -128,7 +134,7 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         slot = turn % SLOTS
         mbarrier.wait(full.index(slot), turn // SLOTS & 1)
         nothing = gl.zeros([64, KEYS], gl.float32, of_scores)
-        scores = warpgroup_mma(a, keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0)), nothing, is_async=True)
+        scores = warpgroup_mma(a, _turned(keys, slot), nothing, is_async=True)
         scores = warpgroup_mma_wait(0, deps=[scores])
         mbarrier.arrive(empty.index(slot), count=1)
         key = (steps - 1) * KEYS + gl.arange(0, KEYS, gl.SliceLayout(0, of_scores))
@@ -139,15 +145,15 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         weights = gl.convert_layout(shares.to(result.dtype.element_ty), of_shares)
         out = gl.zeros([64, WIDTH], gl.float32, of_result)
         for _ in range(1, steps):
+            # The products of a group's next scores and with its last ones, then its exponentials under the products of
+            # the other groups. They take turns; left to themselves, all would multiply at once, and then none.
             before = slot
             phase = turn // SLOTS & 1
             turn += 1
             slot = turn % SLOTS
             mbarrier.wait(full.index(slot), turn // SLOTS & 1)
-            mbarrier.wait(turns.index(GROUP), (order & 1) ^ (1 if GROUP == 0 else 0))
-            scores = warpgroup_mma(
-                a, keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0)), nothing, use_acc=False, is_async=True
-            )
+            mbarrier.wait(turns.index(GROUP), (order & 1) ^ (GROUP == 0))
+            scores = warpgroup_mma(a, _turned(keys, slot), nothing, use_acc=False, is_async=True)
             mbarrier.wait(full.index(SLOTS + before), phase)
             out = warpgroup_mma(weights, values.index(before).reshape([KEYS, WIDTH]), out, is_async=True)
             mbarrier.arrive(turns.index((GROUP + 1) % 3), count=1)
@@ -176,6 +182,11 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         channel += gl.arange(0, WIDTH, gl.SliceLayout(0, of_result))
         at = result + (image * s + row).to(gl.int64)[:, None] * c + channel[None, :]
         gl.store(at, out.to(result.dtype.element_ty), (row < s)[:, None])
+
+
+@gluon.jit
+def _turned(keys, slot):
+    return keys.index(slot).reshape([KEYS, WIDTH]).permute((1, 0))
 
 
 @gluon.jit
