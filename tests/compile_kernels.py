@@ -56,8 +56,8 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (geglu._geglu, [*[HALF] * 4, *[INT] * 3], product, {"num_warps": 4, "num_stages": 4}),
     ]  # fmt: skip
     for width, rows in ((512, 8), (1024, 4), (2048, 2)):  # of 320, 640 and 1280 channels
-        constants = {"ADDS": True, "ROWS": rows, "WIDTH": width}
-        found.append((layer_norm._layer_norm, [*[HALF] * 5, INT, INT, REAL], constants, {"num_warps": 4}))
+        constants = {"ADDS": True, "COPIES": True, "ROWS": rows, "WIDTH": width}
+        found.append((layer_norm._layer_norm, [*[HALF] * 6, INT, INT, REAL], constants, {"num_warps": 4}))
     for frames, warps in ((16, 1), (32, 1)):  # of 14 and of 25
         constants = {"WIDTH": 64, "FRAMES": frames}
         found.append((temporal_attention._attend, [*[HALF] * 4, *[INT] * 5, REAL], constants, {"num_warps": warps}))

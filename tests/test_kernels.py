@@ -21,6 +21,7 @@ from svd_nodes.svd.kernels import (
     geglu,
     group_norm,
     layer_norm,
+    layer_norm_and_copy,
     mix,
     temporal_attention,
     temporal_conv,
@@ -115,7 +116,9 @@ def test_group_norm_in_many_pieces_far_from_zero():
 def test_layer_norm(n, tokens, c, adds, seed):
     torch.manual_seed(seed)
     for dtype in DTYPES:
-        agree(layer_norm, randn(n, tokens, c) + 1, fill(nn.LayerNorm(c)), randn(n, c) if adds else None, dtype=dtype)
+        add = randn(n, c) if adds else None
+        agree(layer_norm, x := randn(n, tokens, c) + 1, norm := fill(nn.LayerNorm(c)), add, dtype=dtype)
+        agree(lambda *given: torch.cat(layer_norm_and_copy(*given)), x, norm, add, dtype=dtype)
 
 
 @many

@@ -7,7 +7,7 @@ otherwise calls the layer, which may be a host's that streams its weights.
 from .build import build
 from .geglu import geglu
 from .group_norm import group_norm
-from .layer_norm import layer_norm
+from .layer_norm import layer_norm, layer_norm_and_copy
 from .linear import add_linear, unbiased
 from .mix import mix
 from .rearrange import concatenate
@@ -23,6 +23,7 @@ __all__ = [
     "geglu",
     "group_norm",
     "layer_norm",
+    "layer_norm_and_copy",
     "mix",
     "temporal_attention",
     "temporal_conv",

@@ -44,7 +44,7 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
 
 def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
-    from . import geglu, layer_norm, temporal_attention
+    from . import geglu, layer_norm, layer_norm_and_copy, temporal_attention
     from .gpu import group_norm, mix, rearrange, temporal_conv, upsample_conv, wide_attention
 
     def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
@@ -74,7 +74,7 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     ]
     for width in (320, 640, 1280):
         norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)
-        jobs.append(partial(layer_norm, tokens, norm, full(1, width)))
+        jobs += [partial(work, tokens, norm, full(1, width)) for work in (layer_norm, layer_norm_and_copy)]
     for width in (320, 640):
         gate, tokens = nn.Linear(width, 128, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))
