@@ -181,8 +181,11 @@ class SpatialVideoTransformer(nn.Module):
         self.time_mixer = TimeMixer()
         self.proj_out = ops.Linear(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
-        """(b t) c h w, b n c_context -> (b t) c h w, which takes x's place in memory unless there are gradients."""
+    def forward(self, x: Tensor, context: Tensor, frames: int) -> tuple[Tensor, Tensor | None]:
+        """(b t) c h w, b n c_context -> (b t) c h w, and a vector (c,) that is still to be added everywhere, or None.
+
+        The result takes x's place in memory unless there are gradients.
+        """
         frame_index = torch.arange(frames, device=x.device)
         frame_emb = self.time_pos_embed(sinusoid(frame_index, self.channels).to(x.dtype))  # t c
         frame_emb = frame_emb.repeat(len(context), 1)  # (b t) c
@@ -193,8 +196,7 @@ class SpatialVideoTransformer(nn.Module):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
         y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out)
-        y = y if bias is None else y.add_(bias)
-        return as_map(y, x.shape[-2])
+        return as_map(y, x.shape[-2]), bias
 
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""

@@ -46,7 +46,7 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
             {"ADDS": True, "SPLITS": 16, "CHANNELS": 128}, {}),
         (group_norm._apply, [HALF, FLOAT, FLOAT, HALF, INT, INT], {"SILU": True, **tile}, {}),
         (mix._mix, [HALF, HALF, FLOAT, FLOAT, HALF, HALF, INT, INT], shares | tile, {}),
-        (rearrange._place, [HALF, HALF, *[INT] * 4], tile, {}),
+        (rearrange._place, [HALF, HALF, HALF, *[INT] * 4], {"ADDS": True, **tile}, {}),
         (rearrange._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),

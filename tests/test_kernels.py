@@ -134,11 +134,12 @@ def test_mix(clip, h, w, c, x_shared, y_shared, adds, seed):
 
 
 @many
-@given(st.integers(1, 6), side, side, st.integers(1, 140), st.integers(1, 140), seeds)
-def test_concatenate(n, h, w, a, b, seed):
+@given(st.integers(1, 6), side, side, st.integers(2, 140), st.integers(2, 140), st.integers(0, 3), seeds)
+def test_concatenate(n, h, w, a, b, adds, seed):
     torch.manual_seed(seed)
+    add = randn(a) if adds & 1 else None, randn(b) if adds & 2 else None
     for dtype in DTYPES:
-        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), dtype=dtype)
+        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), *add, dtype=dtype)
 
 
 @many

@@ -10,7 +10,7 @@ from .group_norm import group_norm
 from .layer_norm import layer_norm, layer_norm_and_copy
 from .linear import add_linear, unbiased
 from .mix import mix
-from .rearrange import concatenate
+from .rearrange import added, concatenate
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
 from .upsample_conv import upsample_conv
@@ -18,6 +18,7 @@ from .wide_attention import wide_attention
 
 __all__ = [
     "add_linear",
+    "added",
     "build",
     "concatenate",
     "geglu",

@@ -65,6 +65,7 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         lambda: mix.mix(images, images, None, share, share.expand(1, 64).contiguous(), 64),
         lambda: mix.mix(images, images, share, share, vectors, 64),
         lambda: rearrange.concatenate(images, images),
+        lambda: rearrange.concatenate(images, images, channels, channels),
         lambda: rearrange.upsample(images, 8, 8),
         lambda: temporal_conv.temporal_conv(clip, weight, channels),
         lambda: temporal_conv.temporal_conv(clip, weight, channels, clip, share),
