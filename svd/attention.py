@@ -196,7 +196,8 @@ class SpatialVideoTransformer(nn.Module):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
         y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out)
-        return as_map(y, x.shape[-2]), bias
+        # A copy of the bias: where layers are streamed, another layer's weights soon take its place.
+        return as_map(y, x.shape[-2]), None if bias is None else bias.clone()
 
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""
