@@ -11,7 +11,17 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .kernels import add_linear, attend, geglu, group_norm, layer_norm, mix, spatial_attention, temporal_attention
+from .kernels import (
+    add_linear,
+    attend,
+    geglu,
+    group_norm,
+    layer_norm,
+    layer_norm_and_copy,
+    mix,
+    spatial_attention,
+    temporal_attention,
+)
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
 
 
@@ -32,9 +42,14 @@ class Stream:
     def shifted(self, vector: Tensor | None) -> "Stream":
         return self if vector is None else replace(self, vector=self.vector + vector)
 
-    def plus(self, y: Tensor, linear: Any, keep: bool = False) -> "Stream":
-        """This plus linear(y), in the tokens' own memory unless `keep`."""
-        tokens, bias = add_linear(self.tokens, y, linear, keep)
+    def copied(self, norm: Any) -> tuple["Stream", Tensor]:
+        """This in memory of its own, and its norm."""
+        y, tokens = layer_norm_and_copy(self.tokens, norm, self.vector)
+        return replace(self, tokens=tokens), y
+
+    def plus(self, y: Tensor, linear: Any) -> "Stream":
+        """This plus linear(y), in the tokens' own memory unless there are gradients."""
+        tokens, bias = add_linear(self.tokens, y, linear)
         return Stream(tokens, self.vector).shifted(bias)
 
 
@@ -77,12 +92,12 @@ class FeedForward(nn.Module):
         self.chunk_size: int | None = None  # see UNet.enable_forward_chunking
         self.chunk_dim = 0
 
-    def added_to(self, stream: Stream, x: Tensor, keep: bool = False) -> Stream:
-        """The stream plus this of x, n s c. keep: see `Stream.plus`."""
+    def added_to(self, stream: Stream, x: Tensor) -> Stream:
+        """The stream plus this of x, n s c."""
         if self.chunk_size is None:
-            return stream.plus(self.net[0](x), self.net[2], keep)
+            return stream.plus(self.net[0](x), self.net[2])
         pieces = zip(*(y.split(self.chunk_size, self.chunk_dim) for y in (stream.tokens, x)), strict=True)
-        done = [replace(stream, tokens=tokens).plus(self.net[0](piece), self.net[2], keep) for tokens, piece in pieces]
+        done = [replace(stream, tokens=tokens).plus(self.net[0](piece), self.net[2]) for tokens, piece in pieces]
         if done[0].tokens.data_ptr() == stream.tokens.data_ptr():  # each took its place
             return replace(done[0], tokens=stream.tokens)
         return replace(done[0], tokens=torch.cat([piece.tokens for piece in done], dim=self.chunk_dim))
@@ -137,7 +152,8 @@ class TemporalBlock(SpatialBlock):
 
     def forward(self, x: Stream, context: Tensor, frames: int) -> Stream:
         """(b t) s c, b n c_context -> (b t) s c; x's own tokens stay as they are."""
-        x = self.ff_in.added_to(x, x.norm(self.norm_in), keep=True)
+        x, y = x.copied(self.norm_in)
+        x = self.ff_in.added_to(x, y)
         x = x.plus(self.attn1.over_time(x.norm(self.norm1), frames), self.attn1.to_out[0])
         x = self._cross_attention(x, context, frames)
         return self.ff.added_to(x, x.norm(self.norm3))
@@ -157,8 +173,11 @@ class SpatialVideoTransformer(nn.Module):
         self.time_mixer = TimeMixer()
         self.proj_out = ops.Linear(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
-        """(b t) c h w, b n c_context -> (b t) c h w"""
+    def forward(self, x: Tensor, context: Tensor, frames: int) -> tuple[Tensor, Tensor | None]:
+        """(b t) c h w, b n c_context -> (b t) c h w, and a vector (c,) that is still to be added everywhere, or None.
+
+        The result takes x's place in memory unless there are gradients.
+        """
         frame_index = torch.arange(frames, device=x.device)
         frame_emb = self.time_pos_embed(sinusoid(frame_index, self.channels).to(x.dtype))  # t c
         frame_emb = frame_emb.repeat(len(context), 1)  # (b t) c
@@ -168,9 +187,9 @@ class SpatialVideoTransformer(nn.Module):
         for spatial_block, temporal_block in zip(self.transformer_blocks, self.time_stack, strict=True):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
-        y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out, keep=True)
-        y = y if bias is None else y.add_(bias)
-        return as_map(y, x.shape[-2])
+        y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out)
+        # A copy of the bias: where layers are streamed, another layer's weights soon take its place.
+        return as_map(y, x.shape[-2]), None if bias is None else bias.clone()
 
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""

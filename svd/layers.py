@@ -84,15 +84,18 @@ class ResBlock(nn.Module):
         )  # the Identity keeps the place, and so the numbering, of training's dropout
         self.skip_connection = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """Over images: x (n, c_in, h, w), emb (n, c_emb) -> (n, c_out, h, w)."""
+    def forward(self, x: Tensor, emb: Tensor, add: Tensor | None = None) -> Tensor:
+        """Over images: x (n, c_in, h, w), emb (n, c_emb) -> (n, c_out, h, w).
+
+        add: (c_in,), to be added to x first. Only where the block keeps the width.
+        """
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
-        h, bias = unbiased(conv_in, group_norm(x, norm_in))
+        h, bias = unbiased(conv_in, group_norm(x, norm_in, add))
         # The bias and the embedding are the same at all places of an image: the norm adds them on its way.
         h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias)))
         x, skip_bias = unbiased(self.skip_connection, x)
-        return mix(x, h, add=plus(bias, skip_bias))
+        return mix(x, h, add=plus(plus(bias, skip_bias), add))
 
 
 class TimeResBlock(ResBlock):
@@ -128,9 +131,11 @@ class VideoResBlock(ResBlock):
         self.time_stack = TimeResBlock(c_out, c_emb, ops)
         self.time_mixer = TimeMixer()
 
-    def forward(self, x: Tensor, emb: Tensor, frames: int) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, emb: Tensor, frames: int, add: Tensor | None = None
+    ) -> Tensor:
         """(b t) c_in h w -> (b t) c_out h w"""
-        x = super().forward(x, emb)
+        x = super().forward(x, emb, add)
         _, temporal = self.time_mixer.shares(x.device)
         return as_images(self.time_stack(as_clip(x, frames), temporal, emb), x.shape[-2])
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .attention import FeedForward, SpatialVideoTransformer
 from .config import UNetConfig
-from .kernels import concatenate, group_norm
+from .kernels import added, concatenate, group_norm
 from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_mlp, sinusoid
 
 
@@ -18,20 +18,30 @@ class Stage(nn.ModuleList):
     """One entry of the UNet's lists: the layers between two skip connections."""
 
 
-def run(
-    stage: Any, x: Tensor, emb: Tensor, context: Tensor, frames: int, size: tuple[int, int] | None = None
-) -> Tensor:
+# A feature map (n c h w), and a vector (c,) that is still to be added at all of its places, or None: the last bias of a
+# transformer, which whatever reads the map next adds on its way.
+Map = tuple[Tensor, Tensor | None]
+Told = tuple[Tensor, Tensor, int]  # embedding of every frame, the clips' context, frames of a clip
+
+
+def run(stage: Any, x: Tensor, add: Tensor | None, told: Told, size: tuple[int, int] | None = None) -> Map:
     """A stage. A function and not its forward, since a module's call would hold x in memory until the last layer."""
+    emb, context, frames = told
     for layer in stage:
         if isinstance(layer, VideoResBlock):
-            x = layer(x, emb, frames)
+            x, add = layer(x, emb, frames, add), None
         elif isinstance(layer, SpatialVideoTransformer):
-            x = layer(x, context, frames)
+            x, add = layer(x, context, frames)  # it follows a residual block, so nothing is left to be added to x
         elif isinstance(layer, Upsample):
-            x = layer(x, size)
+            x, add = layer(added(x, add), size), None
         else:
-            x = layer(x)
-    return x
+            x, add = layer(added(x, add)), None
+    return x, add
+
+
+def join(a: Map, b: Map) -> Tensor:
+    """The two, channel by channel."""
+    return concatenate(a[0], b[0], a[1], b[1])
 
 
 class UNet(nn.Module):
@@ -93,16 +103,17 @@ class UNet(nn.Module):
         """
         emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
         told = (emb, context, frames)
-        maps = [x.contiguous(memory_format=torch.channels_last)]  # the skips, and last what comes out of the last stage
+        # The skips, and last what comes out of the last stage.
+        maps: list[Map] = [(x.contiguous(memory_format=torch.channels_last), None)]
         for stage in self.input_blocks:
-            maps.append(run(stage, maps[-1], *told))
-        maps = [*maps[1:], run(self.middle_block, maps[-1], *told)]
+            maps.append(run(stage, *maps[-1], told))
+        maps = [*maps[1:], run(self.middle_block, *maps[-1], told)]
         for stage in self.output_blocks:
-            size = (maps[-3].shape[-2], maps[-3].shape[-1]) if len(maps) > 2 else None
-            maps.append(run(stage, concatenate(maps.pop(), maps.pop()), *told, size))
-        (h,) = maps
+            size = (maps[-3][0].shape[-2], maps[-3][0].shape[-1]) if len(maps) > 2 else None
+            maps.append(run(stage, join(maps.pop(), maps.pop()), None, told, size))
+        ((h, add),) = maps
         norm, _, conv = self.out
-        return conv(group_norm(h, norm))
+        return conv(group_norm(h, norm, add))
 
     def _embed(self, c_noise: Tensor, scalars: Tensor, clips: int, frames: int, dtype: torch.dtype) -> Tensor:
         """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb."""

@@ -49,7 +49,7 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
             {"ADDS": True, "SPLITS": 16, "CHANNELS": 128}, {}),
         (group_norm._apply, [HALF, FLOAT, FLOAT, HALF, INT, INT], {"SILU": True, **tile}, {}),
         (mix._mix, [HALF, HALF, FLOAT, FLOAT, HALF, HALF, INT, INT], shares | tile, {}),
-        (rearrange._place, [HALF, HALF, *[INT] * 4], tile, {}),
+        (rearrange._place, [HALF, HALF, HALF, *[INT] * 4], {"ADDS": True, **tile}, {}),
         (rearrange._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),
@@ -59,8 +59,8 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (geglu._geglu, [*[HALF] * 4, *[INT] * 3], product, {"num_warps": 4, "num_stages": 4}),
     ]  # fmt: skip
     for width, rows in ((512, 8), (1024, 4), (2048, 2)):  # of 320, 640 and 1280 channels
-        constants = {"ADDS": True, "ROWS": rows, "WIDTH": width}
-        found.append((layer_norm._layer_norm, [*[HALF] * 5, INT, INT, REAL], constants, {"num_warps": 4}))
+        constants = {"ADDS": True, "COPIES": True, "ROWS": rows, "WIDTH": width}
+        found.append((layer_norm._layer_norm, [*[HALF] * 6, INT, INT, REAL], constants, {"num_warps": 4}))
     for frames, warps in ((16, 1), (32, 1)):  # of 14 and of 25
         constants = {"WIDTH": 64, "FRAMES": frames}
         found.append((temporal_attention._attend, [*[HALF] * 4, *[INT] * 5, REAL], constants, {"num_warps": warps}))

@@ -21,6 +21,7 @@ from svd_nodes.svd.kernels import (
     geglu,
     group_norm,
     layer_norm,
+    layer_norm_and_copy,
     mix,
     spatial_attention,
     temporal_attention,
@@ -116,7 +117,9 @@ def test_group_norm_in_many_pieces_far_from_zero():
 def test_layer_norm(n, tokens, c, adds, seed):
     torch.manual_seed(seed)
     for dtype in DTYPES:
-        agree(layer_norm, randn(n, tokens, c) + 1, fill(nn.LayerNorm(c)), randn(n, c) if adds else None, dtype=dtype)
+        add = randn(n, c) if adds else None
+        agree(layer_norm, x := randn(n, tokens, c) + 1, norm := fill(nn.LayerNorm(c)), add, dtype=dtype)
+        agree(lambda *given: torch.cat(layer_norm_and_copy(*given)), x, norm, add, dtype=dtype)
 
 
 @many
@@ -132,11 +135,12 @@ def test_mix(clip, h, w, c, x_shared, y_shared, adds, seed):
 
 
 @many
-@given(st.integers(1, 6), side, side, st.integers(1, 140), st.integers(1, 140), seeds)
-def test_concatenate(n, h, w, a, b, seed):
+@given(st.integers(1, 6), side, side, st.integers(2, 140), st.integers(2, 140), st.integers(0, 3), seeds)
+def test_concatenate(n, h, w, a, b, adds, seed):
     torch.manual_seed(seed)
+    add = randn(a) if adds & 1 else None, randn(b) if adds & 2 else None
     for dtype in DTYPES:
-        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), dtype=dtype)
+        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), *add, dtype=dtype)
 
 
 @many

@@ -98,6 +98,23 @@ def test_streamed_weights_give_the_same_bits(name):
     assert {p.untyped_storage().data_ptr() for p in layers} == packed, "nothing is held twice"
 
 
+def test_nothing_of_a_layer_is_used_once_it_has_worked():
+    """Its memory is then another layer's: here it holds NaN before and after."""
+    config = UNET_CONFIGS["four levels"]
+    unet = our_unet(config, diffusers_unet(config))
+    args = torch.randn(4, 8, 8, 8), torch.tensor(0.3), torch.randn(2, 1, 32), torch.ones(2, 3), 2
+    with torch.no_grad():
+        whole = unet(*args)
+        stages = (*unet.input_blocks, unet.middle_block, *unet.output_blocks)
+        for layer in (layer for stage in stages for layer in stage):
+            kept = [(p, p.clone()) for p in layer.parameters()]
+            layer.register_forward_pre_hook(lambda *_, kept=kept: [p.copy_(value) for p, value in kept] and None)
+            layer.register_forward_hook(lambda *_, kept=kept: [p.fill_(torch.nan) for p, _ in kept] and None)
+            for p, _ in kept:
+                p.fill_(torch.nan)
+        assert torch.equal(unet(*args), whole)
+
+
 def test_streaming_ends_cleanly_after_an_error():
     config = unet_config()
     unet = our_unet(config, diffusers_unet(config))

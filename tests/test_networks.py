@@ -27,6 +27,7 @@ SCALARS = torch.tensor([[6, 127, 0.02], [11, 300, 0.3]])
 
 @pytest.mark.parametrize("name", UNET_CONFIGS)
 def test_unet_equals_diffusers(name):
+    """Ours with gradients, and without: then sums take their place in memory, and vectors are added late."""
     config = UNET_CONFIGS[name]
     theirs = diffusers_unet(config)
     ours = our_unet(config, theirs)
@@ -35,7 +36,9 @@ def test_unet_equals_diffusers(name):
         x = torch.randn(clips * frames, 8, height, width)
         context, c_noise = torch.randn(clips, tokens, 32), torch.tensor(0.7)
         expected = theirs(x.unflatten(0, (clips, frames)), c_noise, context, SCALARS[:clips]).sample.flatten(0, 1)
-        assert relative(ours(x, c_noise, context, SCALARS[:clips], frames), expected) <= TOLERANCE
+        for gradients in (True, False):
+            with torch.set_grad_enabled(gradients):
+                assert relative(ours(x, c_noise, context, SCALARS[:clips], frames), expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", VAE_CONFIGS)
@@ -128,7 +131,9 @@ def test_networks_change_neither_their_inputs_nor_their_weights():
     unet = our_unet(config, diffusers_unet(config))
     args = [torch.randn(2, 8, 8, 8), torch.tensor(0.3), torch.randn(1, 1, 32), SCALARS[:1].clone()]
     before = [x.clone() for x in (*args, *unet.state_dict().values())]
-    unet(*args, 2)
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            unet(*args, 2)
     assert all(torch.equal(x, y) for x, y in zip((*args, *unet.state_dict().values()), before, strict=True))
 
 

@@ -7,10 +7,10 @@ otherwise calls the layer, which may be a host's that streams its weights.
 from .build import begin, build
 from .geglu import geglu
 from .group_norm import group_norm
-from .layer_norm import layer_norm
+from .layer_norm import layer_norm, layer_norm_and_copy
 from .linear import add_linear, unbiased
 from .mix import mix
-from .rearrange import concatenate
+from .rearrange import added, concatenate
 from .spatial_attention import attend, spatial_attention
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
@@ -19,6 +19,7 @@ from .wide_attention import wide_attention
 
 __all__ = [
     "add_linear",
+    "added",
     "attend",
     "begin",
     "build",
@@ -26,6 +27,7 @@ __all__ = [
     "geglu",
     "group_norm",
     "layer_norm",
+    "layer_norm_and_copy",
     "mix",
     "spatial_attention",
     "temporal_attention",

@@ -59,7 +59,7 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
 
 def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
-    from . import geglu, layer_norm, spatial_attention, temporal_attention
+    from . import geglu, layer_norm, layer_norm_and_copy, spatial_attention, temporal_attention
     from .gpu import group_norm, mix, rearrange, temporal_conv, upsample_conv, wide_attention
 
     def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
@@ -80,6 +80,7 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         lambda: mix.mix(images, images, None, share, share.expand(1, 64).contiguous(), 64),
         lambda: mix.mix(images, images, share, share, vectors, 64),
         lambda: rearrange.concatenate(images, images),
+        lambda: rearrange.concatenate(images, images, channels, channels),
         lambda: rearrange.upsample(images, 8, 8),
         lambda: temporal_conv.temporal_conv(clip, weight, channels),
         lambda: temporal_conv.temporal_conv(clip, weight, channels, clip, share),
@@ -89,7 +90,7 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     ]
     for width in (320, 640, 1280):
         norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)
-        jobs.append(partial(layer_norm, tokens, norm, full(1, width)))
+        jobs += [partial(work, tokens, norm, full(1, width)) for work in (layer_norm, layer_norm_and_copy)]
     for width in (320, 640):
         gate, tokens = nn.Linear(width, 256, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))

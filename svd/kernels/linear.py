@@ -18,15 +18,15 @@ def unbiased(conv: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
     return conv(x), None
 
 
-def add_linear(x: Tensor, y: Tensor, linear: Any, keep: bool = False) -> tuple[Tensor, Tensor | None]:
+def add_linear(x: Tensor, y: Tensor, linear: Any) -> tuple[Tensor, Tensor | None]:
     """x + W y for tokens (n s c), and the bias that is still to be added, or None.
 
-    The sum is part of the matrix product. It takes x's place in memory unless gradients or the caller (`keep`) need x.
+    The sum is part of the matrix product, and takes x's place in memory unless gradients need x.
     """
     if torch.is_grad_enabled() or not resident(linear, x):
         return x + linear(y), None
     rows, weight = y.flatten(0, 1), linear.weight.t()
-    if keep or not x.is_contiguous():  # a piece of every frame, say
+    if not x.is_contiguous():  # a piece of every frame, say
         return torch.addmm(x.flatten(0, 1), rows, weight).view_as(x), linear.bias
     x.view(-1, x.shape[-1]).addmm_(rows, weight)
     return x, linear.bias

@@ -7,13 +7,18 @@ from torch.nn import functional as F
 from .choice import channels_last, fast
 
 
-def concatenate(x: Tensor, y: Tensor) -> Tensor:
-    """(n a h w), (n b h w) -> (n a+b h w)."""
+def concatenate(x: Tensor, y: Tensor, x_add: Tensor | None = None, y_add: Tensor | None = None) -> Tensor:
+    """x + x_add beside y + y_add: (n a h w), (n b h w), with (a,) and (b,) or None -> (n a+b h w)."""
     if fast(x) and channels_last(x, y):
         from .gpu import rearrange as gpu
 
-        return gpu.concatenate(x, y)
-    return torch.cat([x, y], dim=1)
+        return gpu.concatenate(x, y, x_add, y_add)
+    return torch.cat([added(x, x_add), added(y, y_add)], dim=1)
+
+
+def added(x: Tensor, add: Tensor | None) -> Tensor:
+    """x + add: (n c h w), with (c,) or None."""
+    return x if add is None else x + add[:, None, None]
 
 
 def upsample(x: Tensor, height: int, width: int) -> Tensor:

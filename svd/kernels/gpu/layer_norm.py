@@ -6,30 +6,37 @@ import triton.language as tl
 from torch import Tensor
 
 
-def layer_norm(x: Tensor, add: Tensor | None, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """x (n s c), add (n c) or None -> LayerNorm(x + add), (n s c)."""
+def layer_norm(
+    x: Tensor, add: Tensor | None, weight: Tensor, bias: Tensor, eps: float, copy: Tensor | None = None
+) -> Tensor:
+    """x (n s c), add (n c) or None -> LayerNorm(x + add), (n s c). x is written into copy, where there is one."""
     images, tokens, c = x.shape
     result = torch.empty_like(x)
+    add = None if add is None else add.contiguous()
     width = triton.next_power_of_2(c)
     rows = max(4096 // width, 1)
     _layer_norm[(triton.cdiv(tokens, rows), images)](
-        x, x if add is None else add, weight, bias, result, tokens, c, eps,
-        ADDS=add is not None, ROWS=rows, WIDTH=width, num_warps=4,
+        x, x if add is None else add, weight, bias, result, result if copy is None else copy, tokens, c, eps,
+        ADDS=add is not None, COPIES=copy is not None, ROWS=rows, WIDTH=width, num_warps=4,
     )  # fmt: skip
     return result
 
 
 @triton.jit(do_not_specialize=["tokens"])
 def _layer_norm(
-    x, add, weight, bias, result, tokens, c, eps, ADDS: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr
-):
+    x, add, weight, bias, result, copy, tokens, c, eps,
+    ADDS: tl.constexpr, COPIES: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
     image = tl.program_id(1)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.arange(0, WIDTH)
     inside = (channel < c)[None, :]
     there = (row < tokens)[:, None] & inside
     place = image.to(tl.int64) * tokens * c + row[:, None] * c + channel[None, :]
-    value = tl.load(x + place, there, 0.0).to(tl.float32)
+    loaded = tl.load(x + place, there, 0.0)
+    if COPIES:
+        tl.store(copy + place, loaded, there)
+    value = loaded.to(tl.float32)
     if ADDS:
         value += tl.load(add + image * c + channel, channel < c, 0.0).to(tl.float32)[None, :]
     mean = tl.sum(value, 1) / c

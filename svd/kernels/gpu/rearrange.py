@@ -8,25 +8,31 @@ from torch import Tensor
 ROWS, CHANNELS = 64, 64  # of a tile
 
 
-def concatenate(x: Tensor, y: Tensor) -> Tensor:
-    """(n a h w), (n b h w) -> (n a+b h w)."""
+def concatenate(x: Tensor, y: Tensor, x_add: Tensor | None = None, y_add: Tensor | None = None) -> Tensor:
+    """x + x_add beside y + y_add: (n a h w), (n b h w), with (a,) and (b,) or None -> (n a+b h w)."""
     n, a, height, width = x.shape
     b = y.shape[1]
     result = torch.empty(n, a + b, height, width, device=x.device, dtype=x.dtype, memory_format=torch.channels_last)
     rows = n * height * width
-    for source, c, offset in ((x, a, 0), (y, b, a)):
+    for source, add, c, offset in ((x, x_add, a, 0), (y, y_add, b, a)):
         _place[(triton.cdiv(rows, ROWS), triton.cdiv(c, CHANNELS))](
-            source, result, rows, c, a + b, offset, ROWS=ROWS, CHANNELS=CHANNELS
-        )
+            source, source if add is None else add, result, rows, c, a + b, offset,
+            ADDS=add is not None, ROWS=ROWS, CHANNELS=CHANNELS,
+        )  # fmt: skip
     return result
 
 
 @triton.jit(do_not_specialize=["rows"])
-def _place(source, result, rows, c, stride, offset, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+def _place(
+    source, add, result, rows, c, stride, offset, ADDS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
+):
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
     there = (row < rows) & (channel < c)
-    tl.store(result + row * stride + offset + channel, tl.load(source + row * c + channel, there, 0.0), there)
+    value = tl.load(source + row * c + channel, there, 0.0)
+    if ADDS:
+        value = value.to(tl.float32) + tl.load(add + channel, channel < c, 0.0).to(tl.float32)
+    tl.store(result + row * stride + offset + channel, value.to(result.dtype.element_ty), there)
 
 
 def upsample(x: Tensor, height: int, width: int) -> Tensor:
