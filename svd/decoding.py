@@ -113,6 +113,7 @@ def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int, device: to
     most = max(max(y[0].numel() for y in (x, first)), x.shape[1] * first.shape[2] * first.shape[3])
     step = max(room // (MAPS * most * x.element_size()), 1)
     result[:1] = first
+    del first
     for begin in range(1, len(x), step):
         result[begin : begin + step] = work(x[begin : begin + step].to(device))
     return result

@@ -78,14 +78,15 @@ class ResBlock(nn.Module):
             ops.GroupNorm(GROUPS, c_in, eps=1e-5), nn.SiLU(), ops.Conv2d(c_in, c_out, **conv)
         )
         if c_emb is not None:
-            self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(c_emb, c_out))
+            # The Identity keeps the place of a SiLU, which the network takes once for all of its blocks.
+            self.emb_layers = nn.Sequential(nn.Identity(), ops.Linear(c_emb, c_out))
         self.out_layers = nn.Sequential(
             ops.GroupNorm(GROUPS, c_out, eps=1e-5), nn.SiLU(), nn.Identity(), ops.Conv2d(c_out, c_out, **conv)
         )  # the Identity keeps the place, and so the numbering, of training's dropout
         self.skip_connection = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
     def forward(self, x: Tensor, emb: Tensor, add: Tensor | None = None) -> Tensor:
-        """Over images: x (n, c_in, h, w), emb (n, c_emb) -> (n, c_out, h, w).
+        """Over images: x (n, c_in, h, w), emb (n, c_emb) after its SiLU -> (n, c_out, h, w).
 
         add: (c_in,), to be added to x first. Only where the block keeps the width.
         """

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .attention import FeedForward, SpatialVideoTransformer
 from .config import UNetConfig
@@ -116,13 +117,13 @@ class UNet(nn.Module):
         return conv(group_norm(h, norm, add))
 
     def _embed(self, c_noise: Tensor, scalars: Tensor, clips: int, frames: int, dtype: torch.dtype) -> Tensor:
-        """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb."""
+        """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb, after its SiLU."""
         time = self.time_embed(sinusoid(c_noise.expand(clips), self.config.block_out_channels[0]).to(dtype))  # b c
         if scalars.ndim == 2:
             scalars = scalars[:, None].expand(-1, frames, -1)
         sizes = self.config.addition_time_embed_dim
         vector = torch.cat([sinusoid(s, size) for s, size in zip(scalars.unbind(-1), sizes, strict=True)], dim=-1)
-        return (time[:, None] + self.label_emb(vector.to(dtype))).flatten(0, 1)
+        return F.silu(time[:, None] + self.label_emb(vector.to(dtype))).flatten(0, 1)
 
     def enable_forward_chunking(self, chunk_size: int | None = None, dim: int = 0) -> None:
         """Runs every feed-forward in pieces of `chunk_size` (default 1) along `dim` (0: frames, 1: places).

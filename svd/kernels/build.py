@@ -68,12 +68,9 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
 
     images, vectors, channels = full(2, 64, 4, 4), full(2, 64), full(64)
     share, factors = full(1, kind=torch.float32), full(2, 64, kind=torch.float32)
-    moments = torch.ones(2, 1, 2, 64, device=device)
-    weight, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
+    taps, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
     jobs: list[Callable[[], Any]] = [
         lambda: group_norm.moments(images, 2),
-        lambda: group_norm.affine(moments, 16, 1, 32, channels, channels, 1e-5, vectors),
-        lambda: group_norm.affine(moments, 16, 1, 32, channels, channels, 1e-5, None),
         lambda: group_norm.apply(images, factors, factors, True),
         lambda: group_norm.apply(images, factors, factors, False),
         lambda: mix.mix(images, images, None, None, vectors, 64),
@@ -82,12 +79,16 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         lambda: rearrange.concatenate(images, images),
         lambda: rearrange.concatenate(images, images, channels, channels),
         lambda: rearrange.upsample(images, 8, 8),
-        lambda: temporal_conv.temporal_conv(clip, weight, channels),
-        lambda: temporal_conv.temporal_conv(clip, weight, channels, clip, share),
+        lambda: temporal_conv.temporal_conv(clip, taps, channels),
+        lambda: temporal_conv.temporal_conv(clip, taps, channels, clip, share),
         lambda: upsample_conv.sum_taps(full(64, 64, 3, 3)),
         lambda: upsample_conv.interleave(full(2, 256, 3, 3), channels, images),
         lambda: wide_attention.weigh(full(16, 16, kind=torch.float32), 1.0, dtype),
     ]
+    for width in (512, 1024, 2048, 4096):  # tiles of 16 to 128 channels of a group
+        moments, weight = torch.ones(2, 1, 2, width, device=device), full(width)
+        norms = partial(group_norm.affine, moments, 16, 1, 32, weight, weight, 1e-5)
+        jobs += [partial(norms, None), partial(norms, full(2, width))]
     for width in (320, 640, 1280):
         norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)
         jobs += [partial(work, tokens, norm, full(1, width)) for work in (layer_norm, layer_norm_and_copy)]

@@ -61,10 +61,11 @@ def affine(
     """
     segments, splits, _, c = moments.shape
     scale, shift = torch.empty(2, segments, c, device=moments.device, dtype=torch.float32)
+    channels = max(triton.next_power_of_2(c // groups), 16)
     _affine[(clips, groups)](
         moments, moments if add is None else add, weight, bias, scale, shift,
         c, c // groups, segments // clips, splits, rows, triton.cdiv(rows, splits), eps,
-        ADDS=add is not None, SPLITS=16, CHANNELS=128,
+        ADDS=add is not None, SPLITS=2048 // channels, CHANNELS=channels,
     )  # fmt: skip
     return scale, shift
 
