@@ -1,6 +1,6 @@
 """Renders the pictures of the help pages into `web/docs/pictures/`, and the templates' thumbnails into `workflows/`.
 
-python -m svd_nodes.tools.help_pictures            # all, about eight minutes on two cores
+python -m svd_nodes.tools.help_pictures            # all, a quarter of an hour on two cores, seconds on a card
 python -m svd_nodes.tools.help_pictures motion fps # some of them
 """
 

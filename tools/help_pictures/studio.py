@@ -57,9 +57,10 @@ class Settings:
 
 @dataclass
 class Studio:
-    """Renders clips of the bundled picture on the CPU, in fp32; the same settings a second time cost nothing."""
+    """Renders clips of the bundled picture in fp32; the same settings a second time cost nothing."""
 
     checkpoint: Path = CHECKPOINT
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
     _latents: dict[Settings, Tensor] = field(default_factory=dict)
     _films: dict[Settings, Film] = field(default_factory=dict)
 
@@ -76,12 +77,12 @@ class Studio:
         if settings not in self._films:
             latent = self._latent(replace(settings, frames_per_chunk=Settings.frames_per_chunk))
             frames = decode(self._models.vae, latent, settings.frames, settings.frames_per_chunk)
-            self._films[settings] = to_pictures(frames)
+            self._films[settings] = to_pictures(frames.cpu())
         return self._films[settings]
 
     @cached_property
     def _models(self) -> Models:
-        return load(self.checkpoint, torch.float32, "cpu")
+        return load(self.checkpoint, torch.float32, self.device)
 
     def _latent(self, settings: Settings) -> Tensor:
         if settings not in self._latents:
@@ -94,14 +95,14 @@ class Studio:
             {k: v for k, v in asdict(s).items() if v != getattr(Settings, k)} or "the usual clip",
             flush=True,
         )
-        picture = self.fitted(s.width, s.height)
-        noise = draw_noise(clip_generators(s.seed, 1), 1, 3, s.height, s.width)
+        picture = self.fitted(s.width, s.height).to(self.device)
+        noise = draw_noise(clip_generators(s.seed, 1), 1, 3, s.height, s.width).to(self.device)
         image_latent = encode_latent(self._models.vae, picture, s.noise_aug_strength, noise)
         told = condition(encode_clip(self._models.clip, picture), image_latent, s.fps, s.motion_bucket_id)
         make = karras_sigmas if s.schedule == "karras" else align_your_steps_sigmas
         sigmas, scale = make(s.steps), guidance_scale(s.guidance, s.min_guidance, s.max_guidance, s.frames)
         x = start(draw_noise(clip_generators(s.seed, 1), s.frames, 4, s.height // 8, s.width // 8), sigmas[0])
-        return sample(self._models.unet, told, x, sigmas, scale)
+        return sample(self._models.unet, told, x.to(self.device), sigmas, scale)
 
 
 def to_pictures(frames: Tensor) -> Film:
