@@ -78,11 +78,12 @@ class LoadCheckpoint(io.ComfyNode):
         check.require_choice("precision", precision, PRECISIONS)
         check.require_choice("memory", memory, MODES)
         path = host.checkpoint_path(checkpoint)
-        open_checkpoint(path).require_svd()
+        opened = open_checkpoint(path)
+        opened.require_svd()
         dtype = host.precision(precision)
         build(host.work_device(), dtype, host.progress(1))
         models = load(path, dtype=dtype, device=host.storage_device(), ops=host.ops, on_tensor=host.heed_cancel)
-        chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
+        chosen = choose(memory, opened, dtype.itemsize, host.free_memory())
         if memory == "auto":
             log.info("Memory: %s.", chosen)
         return io.NodeOutput(

@@ -119,6 +119,9 @@ class Network(Generic[N]):
         device = memory_manager.get_torch_device()
         self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
 
+    low_moves_weights = False
+    """Whether setting `memory` to low would leave more room beside the weights: they give way in every mode here."""
+
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
