@@ -234,7 +234,8 @@ def free_memory() -> int | None:
 
 def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
     bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
-    return Colours(torch.tensor(latent_format.latent_rgb_factors), torch.tensor(bias))
+    factors = torch.tensor(latent_format.latent_rgb_factors)  # (4, 3)
+    return Colours(factors.T[:, :, None, None], torch.tensor(bias))
 
 
 class _ClipPreview:
