@@ -50,7 +50,8 @@ class Decode(io.ComfyNode):
         config, chunk = vae.module.config, min(frames_per_chunk, frames)
         height, width = (side * config.downscale for side in latents.shape[-2:])
         size = config, chunk, height, width, vae.module.dtype.itemsize
-        with vae.at_work(memory.decoding(*size), partial(shortage.decoding, *size)) as (autoencoder, device):
+        remedy = partial(shortage.decoding, *size, vae.memory != "low")
+        with vae.at_work(memory.decoding(*size), remedy) as (autoencoder, device):
             report = progress(len(latents), work=decoding_work(config, vae.module.dtype, len(latents), height, width))
             spill = vae.memory == "low"
             room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM)

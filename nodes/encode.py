@@ -1,9 +1,12 @@
-"""SVD CLIP Encode and SVD VAE Encode."""
+"""SVD CLIP Encode and SVD VAE Encode.
 
-from dataclasses import replace
+Both take one picture after the other: in the memory of one, and so that cancelling need not wait for all.
+"""
+
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from . import check, memory, shortage, wires
@@ -38,9 +41,10 @@ class EncodeClip(io.ComfyNode):
         from ..svd.conditioning import encode_clip
 
         picture = wires.from_image(image)
-        config, itemsize = clip.module.config, clip.module.dtype.itemsize
-        with clip.at_work(memory.embedding(config, len(picture), itemsize), shortage.embedding) as (encoder, device):
-            return io.NodeOutput(encode_clip(encoder, picture.to(device)).to(result_device()))
+        needed = memory.embedding(clip.module.config, clip.module.dtype.itemsize)
+        with clip.at_work(needed, partial(shortage.embedding, clip.low_moves_weights)) as (encoder, device):
+            encoded = [encode_clip(encoder, one.to(device)) for one in picture.split(1)]
+        return io.NodeOutput(torch.cat(encoded).to(result_device()))
 
 
 class EncodeLatent(io.ComfyNode):
@@ -89,14 +93,19 @@ class EncodeLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae: "Network[VAE]", image: Tensor, noise_aug_strength: float, seed: int) -> io.NodeOutput:
-        from ..svd.conditioning import encode_latent
+        from ..svd.conditioning import ImageLatent, encode_latent
         from ..svd.noise import clip_generators, draw_noise
 
         check.require(cls.validate_inputs, noise_aug_strength=noise_aug_strength)
         picture = wires.from_image(image)
         pictures, channels, height, width = picture.shape
         noise = draw_noise(clip_generators(seed, pictures), 1, channels, height, width)
-        size = vae.module.config, pictures, height, width
-        with vae.at_work(memory.encoding(*size), partial(shortage.encoding, *size)) as (autoencoder, device):
-            encoded = encode_latent(autoencoder, picture.to(device), noise_aug_strength, noise)
-        return io.NodeOutput(replace(encoded, latent=encoded.latent.to(result_device())))
+        size = vae.module.config, height, width
+        remedy = partial(shortage.encoding, *size, vae.low_moves_weights)
+        with vae.at_work(memory.encoding(*size), remedy) as (autoencoder, device):
+            encoded = [
+                encode_latent(autoencoder, one.to(device), noise_aug_strength, its_noise)
+                for one, its_noise in zip(picture.split(1), noise.split(1), strict=True)
+            ]
+        latents = torch.cat([each.latent for each in encoded]).to(result_device())
+        return io.NodeOutput(ImageLatent(latents, noise_aug_strength))

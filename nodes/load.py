@@ -78,12 +78,13 @@ class LoadCheckpoint(io.ComfyNode):
         check.require_choice("precision", precision, PRECISIONS)
         check.require_choice("memory", memory, MODES)
         path = host.checkpoint_path(checkpoint)
-        open_checkpoint(path).require_svd()
+        opened = open_checkpoint(path)
+        opened.require_svd()
         dtype = host.precision(precision)
         begin(host.work_device(), dtype)
         models = load(path, dtype=dtype, device=host.storage_device(), ops=host.ops, on_tensor=host.heed_cancel)
         build(host.work_device(), dtype, host.progress(1))
-        chosen = choose(memory, models.unet, (models.clip, models.vae), host.free_memory())
+        chosen = choose(memory, opened, dtype.itemsize, host.free_memory())
         if memory == "auto":
             log.info("Memory: %s.", chosen)
         return io.NodeOutput(

@@ -9,6 +9,7 @@ import torch
 
 from ..svd.checkpoint import Checkpoint, open_checkpoint
 from ..svd.config import UNetConfig, VAEConfig
+from ..svd.decoding import whole
 from ..svd.errors import InputError
 from . import check, host, memory, shortage
 from .host import Work
@@ -20,31 +21,52 @@ NUMBERS = {"width": 8192, "height": 8192, "frames": 1024, "steps": 1000, "frames
 def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
     """Bytes and seconds of sampling and decoding one clip, None where they cannot be known.
 
-    asked: `checkpoint`, `precision`, the NUMBERS, and `guided`, "0" where every frame's guidance is 1. InputError on
-    settings with which no run could start.
+    asked: `checkpoint`, `precision`, `memory`, the NUMBERS, and `guided`, "0" where every frame's guidance is 1.
+    InputError on settings with which no run could start.
     """
     size = {name: _number(asked, name, most) for name, most in NUMBERS.items()}
     checkpoint = _opened(host.checkpoint_path(asked.get("checkpoint", "")))
     check.require_choice("precision", asked.get("precision"), PRECISIONS)
+    check.require_choice("memory", asked.get("memory"), memory.MODES)
     dtype = host.precision(asked["precision"])
-    unet, vae = checkpoint.unet.config, checkpoint.vae.config
+    mode = memory.choose(asked["memory"], checkpoint, dtype.itemsize, host.free_memory())
     width, height, frames = size["width"], size["height"], size["frames"]
-    chunk = min(size["frames_per_chunk"], frames)
+    decoding = decoding_work(checkpoint.vae.config, dtype, frames, height, width)
     passes = 1 if asked.get("guided") == "0" else 2
-    sampling = sampling_work(unet, dtype, passes * frames, height // 8, width // 8, size["steps"])
-    card = host.device_memory()
-    fits = card and shortage.most(
-        lambda n: memory.decoding(vae, n, height, width, dtype.itemsize), frames + 1, int(shortage.SHARE * card)
-    )
+    together = passes if mode == "fast" else 1
+    unet, place = checkpoint.unet.config, (height // 8, width // 8)
     return {
-        "card": card,
+        "card": host.device_memory(),
         "trained_frames": checkpoint.frames,
+        "memory": mode,
+        "together": together,
         "weights": checkpoint.unet.parameters * dtype.itemsize,
-        "sampling": memory.sampling(unet, 2 * frames, height // 8, width // 8, dtype.itemsize),
-        "sampling_seconds": host.seconds_for(sampling),
-        "decoding": memory.decoding(vae, chunk, height, width, dtype.itemsize),
-        "decoding_seconds": host.seconds_for(decoding_work(vae, dtype, frames, height, width)),
-        "fitting_chunk": fits,
+        "sampling": memory.sampling(unet, together * frames, *place, dtype.itemsize),
+        "sampling_seconds": host.seconds_for(sampling_work(unet, dtype, passes * frames, *place, size["steps"])),
+        "decoding_seconds": host.seconds_for(decoding),
+        **_decoding(checkpoint.vae.config, mode, size, dtype.itemsize),
+    }
+
+
+def _decoding(config: VAEConfig, mode: str, size: Mapping[str, int], itemsize: int) -> dict[str, int | None]:
+    """Bytes of decoding a chunk: the least, in pieces, and the most, where there is room to decode it whole.
+
+    Only fast takes that room; on a CPU, whose room is not known, it always does.
+    """
+    width, height, frames = size["width"], size["height"], size["frames"]
+
+    def least(chunk: int) -> int:
+        return memory.decoding(config, chunk, height, width, itemsize)
+
+    def most(chunk: int) -> int:
+        return max(least(chunk), whole(config, chunk, height // 8, width // 8, itemsize))
+
+    chunk, card = min(size["frames_per_chunk"], frames), host.device_memory()
+    needed = most if mode == "fast" and host.free_memory() is None else least
+    return {
+        "decoding": needed(chunk),
+        "decoding_at_most": most(chunk) if mode == "fast" else needed(chunk),
+        "fitting_chunk": card and shortage.most(needed, frames + 1, int(shortage.SHARE * card)),
     }
 
 

@@ -76,11 +76,13 @@ class Sample(io.ComfyNode):
         scale = guidance_scale(guidance, min_guidance, max_guidance, frames)
         unet = model.module
         itemsize, halves = unet.dtype.itemsize, model.memory != "fast"
-        together = 1 if halves else 2
+        passes = 1 if (scale == 1).all() else 2
+        together = 1 if halves else passes
         needed = memory.sampling(unet.config, together * len(x), height, width, itemsize)
-        steps, images = len(sigmas) - 1, len(x) * (1 if (scale == 1).all() else 2)
-        work = sampling_work(unet.config, unet.dtype, images, height, width, steps)
-        remedy = partial(shortage.sampling, unet.config, clips, frames, height, width, itemsize, together)
+        steps = len(sigmas) - 1
+        work = sampling_work(unet.config, unet.dtype, passes * len(x), height, width, steps)
+        low = together > 1 or model.low_moves_weights
+        remedy = partial(shortage.sampling, unet.config, clips, frames, height, width, itemsize, together, low)
         with model.at_work(needed, remedy) as (unet, device):
             latents = sample(
                 unet,

@@ -1,5 +1,7 @@
 """Ways to need less memory change nothing in the result."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from oracle import (
@@ -217,8 +219,12 @@ GIB = 2**30
 def test_auto_looks_at_the_free_memory(asked, free, chosen):
     full = PRESETS["full"]
     with torch.device("meta"):
-        unet, vae, clip = UNet(full.unet), VAE(full.vae), build_clip(full.clip)
-    assert memory.choose(asked, unet.half(), (vae.half(), clip.half()), free) == chosen
+        networks = {"unet": UNet(full.unet), "vae": VAE(full.vae), "clip": build_clip(full.clip)}
+    counted = {
+        name: SimpleNamespace(config=network.config, parameters=sum(p.numel() for p in network.parameters()))
+        for name, network in networks.items()
+    }
+    assert memory.choose(asked, SimpleNamespace(**counted, parts=counted), 2, free) == chosen
 
 
 def test_every_memory_mode_runs_in_the_nodes():

@@ -7,6 +7,7 @@ import torch
 from svd_nodes.nodes import host, memory
 from svd_nodes.nodes import needs as subject
 from svd_nodes.nodes.host import standalone
+from svd_nodes.svd import decoding
 from svd_nodes.svd.config import UNetConfig, VAEConfig
 from svd_nodes.svd.errors import InputError
 
@@ -19,18 +20,61 @@ def tiny(tmp_path_factory):
 
 
 def asked(file, **changes):
-    settings = {"checkpoint": file, "precision": "fp16", "width": 1024, "height": 576, "frames": 25}
+    settings = {"checkpoint": file, "precision": "fp16", "memory": "fast", "width": 1024, "height": 576, "frames": 25}
     settings |= {"steps": 30, "frames_per_chunk": 14, "guided": 1}
     return {name: str(value) for name, value in (settings | changes).items()}
 
 
-def test_bytes_are_those_the_memory_manager_is_told(tiny):
+def test_bytes_are_those_the_memory_manager_is_told(tiny, card):
+    card(80)
     told = subject.estimate(asked(tiny))
     opened = subject.open_checkpoint(tiny)
     assert told["sampling"] == memory.sampling(opened.unet.config, 50, 72, 128, 2)
     assert told["decoding"] == memory.decoding(opened.vae.config, 14, 576, 1024, 2)
+    assert told["memory"] == "fast"
     assert told["weights"] == 2 * opened.unet.parameters
     assert told["trained_frames"] == 4
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Gives the host a card of so many GiB."""
+
+    def give(gib):
+        monkeypatch.setattr(host, "device_memory", lambda: gib * GIB)
+        monkeypatch.setattr(host, "free_memory", lambda: gib * GIB)
+
+    return give
+
+
+def test_guidance_s_halves_are_counted_as_they_run(tiny, card):
+    card(80)
+    bytes = {mode: subject.estimate(asked(tiny, memory=mode))["sampling"] for mode in memory.MODES}
+    assert bytes["auto"] == bytes["fast"] == 2 * bytes["balanced"] == 2 * bytes["low"]
+    assert subject.estimate(asked(tiny, guided=0))["sampling"] == bytes["low"]
+
+
+def test_auto_is_what_the_loader_will_choose(tiny, card):
+    for gib, chosen in ((80, "fast"), (0.1, "low")):
+        card(gib)
+        assert subject.estimate(asked(tiny, memory="auto"))["memory"] == chosen
+
+
+def test_fast_decodes_whole_where_there_is_room(tiny, card):
+    config = subject.open_checkpoint(tiny).vae.config
+    whole, pieces = decoding.whole(config, 14, 72, 128, 2), memory.decoding(config, 14, 576, 1024, 2)
+    assert pieces < whole
+    bytes = ("decoding", "decoding_at_most")
+    card(80)
+    assert [subject.estimate(asked(tiny))[name] for name in bytes] == [pieces, whole]
+    assert [subject.estimate(asked(tiny, memory="low"))[name] for name in bytes] == [pieces, pieces]
+
+
+def test_on_a_cpu_fast_always_decodes_whole(tiny):
+    config = subject.open_checkpoint(tiny).vae.config
+    with standalone.Session(device=torch.device("cpu")).active():
+        told = subject.estimate(asked(tiny))
+    assert told["decoding"] == told["decoding_at_most"] == decoding.whole(config, 14, 72, 128, 2)
 
 
 def test_a_chunk_is_never_longer_than_the_clip(tiny):
@@ -40,8 +84,8 @@ def test_a_chunk_is_never_longer_than_the_clip(tiny):
     )
 
 
-def test_the_chunk_that_fits_the_card(tiny, monkeypatch):
-    monkeypatch.setattr(host, "device_memory", lambda: GIB)
+def test_the_chunk_that_fits_the_card(tiny, card):
+    card(1)
     told = subject.estimate(asked(tiny))
     config = subject.open_checkpoint(tiny).vae.config
     assert 0 < told["fitting_chunk"] < 25
@@ -70,6 +114,7 @@ def test_time_follows_the_work_of_the_last_run(tiny, monkeypatch):
         ({"steps": "-3"}, "steps is '-3'"),
         ({"height": 10**9}, "height is"),
         ({"precision": "fp64"}, "precision is 'fp64'"),
+        ({"memory": "tiny"}, "memory is 'tiny': choose one of auto, fast, balanced, low"),
     ],
 )
 def test_settings_that_cannot_run_are_refused(tiny, changes, sentence):

@@ -12,9 +12,15 @@ from svd_nodes.nodes.preview import CLIPS, LONGEST, PIXELS, Colours, film_strip,
 from svd_nodes.svd.checkpoint import load
 from svd_nodes.svd.config import UNetConfig
 
-PLAIN = Colours(
-    torch.tensor([[0.35, 0.23, 0.32], [0.33, 0.5, 0.24], [-0.28, 0.18, 0.27], [-0.21, -0.26, -0.72]]), torch.zeros(3)
-)
+FACTORS = torch.tensor([[0.35, 0.23, 0.32], [0.33, 0.5, 0.24], [-0.28, 0.18, 0.27], [-0.21, -0.26, -0.72]])
+
+
+def plain(factors=FACTORS, bias=(0.0, 0.0, 0.0)) -> Colours:
+    """Colours of each pixel alone; factors: (4, 3)."""
+    return Colours(factors.T[:, :, None, None], torch.tensor(bias))
+
+
+PLAIN = plain()
 
 
 def shown(strip) -> np.ndarray:
@@ -27,18 +33,18 @@ def shown(strip) -> np.ndarray:
 def test_frames_are_below_each_other_in_order():
     latents = torch.linspace(-1, 1, 5)[:, None, None, None].expand(5, 4, 8, 16)
     frames = shown(film_strip(latents, 5, PLAIN))
-    expected = ((latents[:, :, 0, 0] @ PLAIN.factors + 1) * 127.5).clamp(0, 255)
+    expected = ((latents[:, :, 0, 0] @ FACTORS + 1) * 127.5).clamp(0, 255)
     assert np.abs(frames[:, 4, 8] - expected.numpy()).max() <= 3
 
 
 def test_a_bias_shifts_the_colours():
-    grey = shown(film_strip(torch.zeros(2, 4, 8, 8), 2, Colours(PLAIN.factors, torch.tensor([0.5, 0.0, -0.5]))))
+    grey = shown(film_strip(torch.zeros(2, 4, 8, 8), 2, plain(bias=(0.5, 0.0, -0.5))))
     assert np.abs(grey[0, 0, 0].astype(int) - [191, 127, 63]).max() <= 3
 
 
 def test_clips_of_a_batch_are_beside_each_other():
     latents = torch.cat([torch.full((3, 4, 8, 8), -2.0), torch.full((3, 4, 8, 8), 2.0)])
-    frames = shown(film_strip(latents, 3, Colours(torch.full((4, 3), 0.25), torch.zeros(3))))
+    frames = shown(film_strip(latents, 3, plain(torch.full((4, 3), 0.25))))
     assert frames.shape == (3, 8, 16, 3)
     assert frames[:, :, :8].max() < 10
     assert frames[:, :, 8:].min() > 245
@@ -63,7 +69,7 @@ def test_only_the_first_clips_of_a_large_batch_are_shown():
 
 
 def test_numbers_out_of_range_stay_colours():
-    frames = shown(film_strip(torch.full((2, 4, 8, 8), 1e4), 2, Colours(PLAIN.factors.abs(), PLAIN.bias)))
+    frames = shown(film_strip(torch.full((2, 4, 8, 8), 1e4), 2, plain(FACTORS.abs())))
     assert frames.min() == 255
 
 
@@ -82,13 +88,21 @@ def test_the_colours_of_svd_nano_are_its_own():
     target = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         latent = models.vae.encode(target) * models.vae.config.scaling_factor
-    small = torch.nn.functional.avg_pool2d(target, 8)[0].permute(1, 2, 0)
+    small = torch.nn.functional.avg_pool2d(target, 8)
 
     def error(colours: Colours) -> float:
-        return float(((latent[0].permute(1, 2, 0) @ colours.factors + colours.bias - small) ** 2).mean().sqrt())
+        return float(((colours.of(latent) - small) ** 2).mean().sqrt())
 
-    assert error(own_colours(models.unet.config)) < 0.3
+    assert error(own_colours(models.unet.config)) < 0.1
     assert error(PLAIN) > 0.6
+
+
+def test_a_pixel_sees_its_neighbours_and_the_border_is_no_edge():
+    mean = Colours(torch.full((3, 4, 3, 3), 1 / 36), torch.zeros(3))
+    assert torch.allclose(mean.of(torch.full((1, 4, 5, 6), 0.5)), torch.full((1, 3, 5, 6), 0.5))
+    spot = torch.zeros(1, 4, 5, 5)
+    spot[:, :, 2, 2] = 9.0
+    assert (mean.of(spot)[0, 0] > 0).sum() == 9
 
 
 def test_full_models_share_stable_diffusion_s_colours():

@@ -51,9 +51,9 @@ def test_the_curve_is_the_guidance_of_the_sampler():
 
 @needs_node
 def test_the_question_is_the_one_the_server_answers():
-    settings = dict.fromkeys(NUMBERS, 8) | {"checkpoint": "a", "precision": "auto", "shape": "constant"}
+    settings = dict.fromkeys(NUMBERS, 8) | {"checkpoint": "a", "precision": "auto", "memory": "low"}
     asked = evaluated("needs", f"[...new URLSearchParams(it.question({json.dumps(settings)})).keys()]")
-    assert set(asked) == {"checkpoint", "precision", "guided", *NUMBERS}
+    assert set(asked) == {"checkpoint", "precision", "memory", "guided", *NUMBERS}
 
 
 @needs_node
@@ -70,6 +70,20 @@ def test_the_page_refuses_what_the_nodes_refuse_in_the_same_words():
 def test_every_type_of_wire_has_a_colour():
     types = {t.io_type for t in vars(wires).values() if getattr(t, "io_type", "").startswith("SVD_")}
     assert set(evaluated("colours", "it.COLOURS")) == types
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "es"])
+def test_advice_calls_the_inputs_by_the_names_they_have_in_that_language(language):
+    table = json.loads((REPOSITORY / "web" / "svd" / "words" / f"{language}.json").read_text(encoding="utf-8"))
+    named = json.loads((REPOSITORY / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    for key, node, name in (
+        ("short_low", "StableVideoLoadCheckpoint", "memory"),
+        ("short_frames", "StableVideoSample", "frames"),
+        ("short_chunk", "StableVideoDecode", "frames_per_chunk"),
+        ("off_fps", "StableVideoCondition", "fps"),
+        ("off_bucket", "StableVideoCondition", "motion_bucket_id"),
+    ):
+        assert named[node]["inputs"][name]["name"] in table[key], key
 
 
 def test_the_page_and_the_server_say_alike_when_memory_is_short():

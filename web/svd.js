@@ -7,11 +7,15 @@ import { nodeAt } from "./svd/graph.js"
 import { PANELS } from "./svd/nodes.js"
 import { Page } from "./svd/page.js"
 import { STYLE } from "./svd/panel.js"
+import { Words } from "./svd/words.js"
 
+const LANGUAGE = "Comfy.Locale"
 const PREVIEW = "svd-nodes.clipPreview"
+const OURS = "StableVideo" // what the kinds of our nodes begin with
 const CORE_PREVIEW = "Comfy.Execution.PreviewMethod" // of newer editors
 
-const page = new Page(document, api)
+const words = new Words(async (name) => (await fetch(new URL(`svd/words/${name}`, import.meta.url))).json())
+const page = new Page(document, api, words.say)
 const panels = new WeakMap() // node -> what PANELS made for it
 let waiting
 
@@ -22,6 +26,18 @@ function refresh() {
     colour(app.canvas)
     for (const node of app.canvas.graph?.nodes ?? []) panels.get(node)?.update()
   }, 100)
+}
+
+/** What the server answered may not be so any more. */
+function askAnew() {
+  page.forget()
+  refresh()
+}
+
+/** Takes up the page's language. */
+async function speak() {
+  await words.speak(read(LANGUAGE))
+  refresh()
 }
 
 /** No node on view shows a failure of an earlier run. */
@@ -72,29 +88,32 @@ app.registerExtension({
   setup() {
     addStyle(STYLE + RULE)
     ask()
+    speak()
     api.addEventListener("svd-nodes.clip", ({ detail }) => {
       if (wanted()) panels.get(nodeAt(root(), detail.node))?.show(detail)
     })
     api.addEventListener("reconnected", ask)
+    api.addEventListener("reconnected", askAnew)
     api.addEventListener("status", ask, { once: true })
     api.addEventListener("graphChanged", refresh)
     api.addEventListener("execution_start", forgive)
     api.addEventListener("execution_error", ({ detail }) => {
       panels.get(nodeAt(root(), detail.node_id))?.panel.fail(detail.exception_message.trim())
     })
-    api.addEventListener("execution_success", () => {
-      page.forget()
-      refresh()
-    })
+    api.addEventListener("execution_success", askAnew)
     app.ui.settings.addEventListener("Comfy.ColorPalette.change", refresh)
     app.ui.settings.addEventListener(`${CORE_PREVIEW}.change`, ask)
+    app.ui.settings.addEventListener(`${LANGUAGE}.change`, () => setTimeout(speak))
+    window.addEventListener("focus", refresh) // who comes back may have fetched a checkpoint
   },
 
+  refreshComboInNodes: askAnew,
+
   nodeCreated(node) {
+    if (!node.comfyClass?.startsWith(OURS)) return
     const make = PANELS[node.comfyClass]
-    if (!make) return
-    panels.set(node, make(node, page))
-    for (const widget of node.widgets) {
+    if (make) panels.set(node, make(node, page))
+    for (const widget of node.widgets ?? []) {
       const { callback } = widget
       widget.callback = function (...values) {
         const result = callback?.apply(this, values)

@@ -21,6 +21,8 @@ from comfy_api.v0_0_2 import io as io
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from ...svd.errors import InputError
 from ..preview import Colours, Strip, film_strip
@@ -119,6 +121,9 @@ class Network(Generic[N]):
         device = memory_manager.get_torch_device()
         self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
 
+    low_moves_weights = False
+    """Whether setting `memory` to low would leave more room beside the weights: they give way in every mode here."""
+
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
@@ -140,19 +145,45 @@ class Network(Generic[N]):
 def _heeding_cancel(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Looks at the cancel button within a step or a chunk, which can take longer than anyone waits.
 
-    Before every block of the network; on the CPU, where a block can take seconds, before every layer.
+    Before every block of the network; on the CPU, where a block can take seconds, before every function of torch.
     """
-    modules = list(network.modules())
     if device.type == "cpu":
-        places = [module for module in modules if not any(True for _ in module.children())]
-    else:
-        places = [block for blocks in modules if isinstance(blocks, nn.ModuleList) for block in blocks]
+        with _Interruptible():
+            yield
+        return
+    places = [block for blocks in network.modules() if isinstance(blocks, nn.ModuleList) for block in blocks]
     hooks = [place.register_forward_pre_hook(lambda *_: heed_cancel()) for place in places]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+class _Interruptible(TorchFunctionMode):
+    """Looks at the cancel button before every function of torch that is called within it.
+
+    Attention among the places of many frames takes the CPU seconds; it is done frame by frame, with the same bits.
+    """
+
+    LONG = 1 << 32  # multiplications of one attention that are heard out
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        heed_cancel()
+        if function is F.scaled_dot_product_attention and len(args) == 3 and not kwargs:
+            query, key, _ = args
+            if len(query) > 1 and 2 * query.numel() * key.shape[-2] > self.LONG:
+                return torch.cat(
+                    [self._attend(function, frame) for frame in zip(*(x.split(1) for x in args), strict=True)]
+                )
+        return function(*args, **(kwargs or {}))
+
+    @staticmethod
+    def _attend(function: Callable[..., Any], frame: tuple[Tensor, ...]) -> Tensor:
+        heed_cancel()
+        return function(*frame)
 
 
 def heed_cancel() -> None:
@@ -203,7 +234,8 @@ def free_memory() -> int | None:
 
 def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
     bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
-    return Colours(torch.tensor(latent_format.latent_rgb_factors), torch.tensor(bias))
+    factors = torch.tensor(latent_format.latent_rgb_factors)  # (4, 3)
+    return Colours(factors.T[:, :, None, None], torch.tensor(bias))
 
 
 class _ClipPreview:

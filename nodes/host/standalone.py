@@ -121,6 +121,11 @@ class Network(Generic[N]):
     """Whether its layers were built with `ops`; matters to the editor alone."""
     _kept: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def low_moves_weights(self) -> bool:
+        """Whether setting `memory` to low would leave more room beside the weights than there is now."""
+        return self.memory == "fast" or (self.memory == "balanced" and isinstance(self.module, UNet))
+
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""

@@ -346,7 +346,7 @@ def test_previews_that_are_off_stay_off(tmp_path):
 
 def test_the_server_says_what_a_run_needs_and_how_long_it_took(checkpoints):
     asked = {"checkpoint": "svd_tiny.safetensors", "precision": "auto", "width": 64, "height": 48, "frames": 3}
-    asked |= {"steps": 2, "frames_per_chunk": 14, "guided": 1}
+    asked |= {"memory": "auto", "steps": 2, "frames_per_chunk": 14, "guided": 1}
     checkpoints.run(chain(seed=54))
     told = checkpoints.get(f"/svd-nodes/estimate?{urlencode(asked)}")
     assert told["card"] > told["sampling"] > 0

@@ -27,8 +27,11 @@ PANELS = {"StableVideoFitImage", "StableVideoCondition", "StableVideoSample", "S
 HELPERS = """
 window.svd = {
   node: kind => app.graph._nodes.find(node => node.comfyClass === kind),
-  panel: kind => svd.node(kind).widgets.find(widget => widget.name === "svd_panel").element,
-  lines: kind => [...svd.panel(kind).firstChild.children].filter(line => !line.hidden).map(line => line.textContent),
+  panel: kind => svd.node(kind)?.widgets.find(widget => widget.name === "svd_panel")?.element,
+  lines(kind) {
+    const lines = svd.panel(kind)?.firstChild.children ?? [] // none while the editor makes its nodes anew
+    return [...lines].filter(line => !line.hidden).map(line => line.textContent)
+  },
   set(kind, values) {
     for (const widget of svd.node(kind).widgets) {
       if (!(widget.name in values)) continue
@@ -77,6 +80,11 @@ class Surface:
         self.editor.ask("svd.told = []")
         self.editor.ask("app.queuePrompt(0)")
 
+    def take_picture(self, name: str) -> None:
+        """Where the environment names a folder for it."""
+        if folder := os.environ.get("SVD_SCREENSHOTS"):
+            self.editor.page.screenshot(path=Path(folder) / f"{name}.png")
+
     def finish(self) -> None:
         for _ in range(900):
             if not any(self.server.get("/queue").values()):
@@ -107,9 +115,7 @@ def surface(request, tmp_path_factory):
 def quickstart(surface, request):
     surface.editor.open(QUICKSTART)
     yield
-    if folder := os.environ.get("SVD_SCREENSHOTS"):
-        name = request.node.name.translate({ord("["): "-", ord("]"): None})
-        surface.editor.page.screenshot(path=Path(folder) / f"{name}.png")
+    surface.take_picture(request.node.name.translate({ord("["): "-", ord("]"): None}))
 
 
 def test_no_node_is_missing_and_every_panel_is_there(surface):
@@ -135,13 +141,54 @@ def test_nothing_of_a_panel_is_saved_or_queued(surface):
 def test_the_nodes_say_what_a_run_is_told_and_needs(surface):
     surface.wait_for("StableVideoSample", "guidance 1 → 2")
     surface.wait_for("StableVideoSample", "≈ 0.1 of ")
-    surface.wait_for("StableVideoDecode", "≈ 0.7 of ")
+    surface.wait_for("StableVideoDecode", "≈ 0.9 of ")
     surface.wait_for("StableVideoCondition", "the model is told fps 6")
     assert surface.editor.ask("svd.panel('StableVideoSample').querySelector('path').getAttribute('d')").count("M") == 14
     surface.set("StableVideoCondition", fps=12)
     surface.wait_for("StableVideoCondition", "the model is told fps 11")
     surface.set("StableVideoSample", guidance="constant", max_guidance=1)
     surface.wait_for("StableVideoSample", "no guidance")
+
+
+def test_estimates_follow_the_loader_s_memory(surface):
+    surface.wait_for("StableVideoDecode", "≈ ")
+    (whole,) = surface.lines("StableVideoDecode")
+    surface.set("StableVideoLoadCheckpoint", memory="low")
+    surface.editor.wait(f"svd.lines('StableVideoDecode')[0] !== {json.dumps(whole)}")
+    surface.set("StableVideoLoadCheckpoint", memory="fast")
+    surface.wait_for("StableVideoDecode", whole)
+
+
+def test_a_checkpoint_that_comes_later_is_noticed(surface):
+    """Its estimate is refused at first, and asked for again when the lists are read anew."""
+    home = surface.server.base / "models" / "checkpoints"
+    (home / "later.safetensors").unlink(missing_ok=True)
+    surface.set("StableVideoLoadCheckpoint", checkpoint="later.safetensors")
+    surface.editor.wait("!svd.lines('StableVideoSample').some(line => line.startsWith('≈'))")
+    shutil.copy(home / "svd_nano.safetensors", home / "later.safetensors")
+    surface.editor.ask("app.refreshComboInNodes()")
+    surface.wait_for("StableVideoSample", "≈ ")
+
+
+@pytest.mark.parametrize(
+    ("language", "told", "guidance"),
+    [
+        ("zh", "模型得到的帧率为 6", "引导 1 → 2"),
+        ("ja", "モデルに伝わる fps は 6", "ガイダンス 1 → 2"),
+        ("es", "el modelo recibe fps 6", "guía 1 → 2"),
+    ],
+    ids=["zh", "ja", "es"],
+)
+def test_the_panels_speak_the_page_s_language(surface, language, told, guidance):
+    change = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
+    surface.editor.ask(change, language)
+    try:
+        surface.wait_for("StableVideoCondition", told)
+        surface.wait_for("StableVideoSample", guidance)
+        surface.take_picture(f"language-{language}-{surface.name}")
+    finally:
+        surface.editor.ask(change, "en")
+    surface.wait_for("StableVideoCondition", "the model is told fps 6")
 
 
 def test_a_preset_sets_the_size(surface):

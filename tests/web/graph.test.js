@@ -18,7 +18,9 @@ function node(comfyClass, widgets = {}, from = {}, more = {}) {
 }
 
 function chain({ fit = {}, reroute = false } = {}) {
-  const loader = node("StableVideoLoadCheckpoint", { checkpoint: "svd_xt.safetensors", precision: "auto" })
+  const loader = node("StableVideoLoadCheckpoint", {
+    ...{ checkpoint: "svd_xt.safetensors", precision: "auto", memory: "low" },
+  })
   const picture = node("LoadImage", { image: "a.png" })
   const fitted = node("StableVideoFitImage", { width: 1024, height: 576 }, { image: picture }, fit)
   const clip = node("StableVideoEncodeClip", {}, { clip: loader, image: fitted })
@@ -35,7 +37,10 @@ function chain({ fit = {}, reroute = false } = {}) {
   return { loader, fitted, condition, sampler, decoder, own }
 }
 
-const KNOWN = { checkpoint: "svd_xt.safetensors", precision: "auto", width: 1024, height: 576, frames: 25, steps: 30 }
+const KNOWN = {
+  ...{ checkpoint: "svd_xt.safetensors", precision: "auto", memory: "low" },
+  ...{ width: 1024, height: 576, frames: 25, steps: 30 },
+}
 
 test("a sampler's settings are found along its wires", () => {
   const found = graph.samplerSettings(chain().sampler)

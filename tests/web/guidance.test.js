@@ -1,6 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { bars, inWords, scales } from "../../web/svd/guidance.js"
+import { Words } from "../../web/svd/words.js"
+
+const { say } = new Words()
 
 test("one scale a frame", () => {
   assert.deepEqual(scales("linear", 1, 3, 5), [1, 1.5, 2, 2.5, 3])
@@ -14,7 +17,7 @@ test("nothing where a setting is unknown", () => {
   assert.deepEqual(scales("cosine", 1, 3, 5), [])
   assert.deepEqual(scales("linear", 1, 3, undefined), [])
   assert.equal(bars([], 200, 28), "")
-  assert.equal(inWords([]), "")
+  assert.equal(inWords([], say), "")
 })
 
 test("a bar a frame, the strongest as high as the box", () => {
@@ -24,8 +27,8 @@ test("a bar a frame, the strongest as high as the box", () => {
 })
 
 test("in words", () => {
-  assert.equal(inWords(scales("linear", 1, 3, 25)), "guidance 1 → 3")
-  assert.equal(inWords(scales("triangle", 1, 2.5, 25)), "guidance 1 → 2.5 → 1")
-  assert.equal(inWords(scales("constant", 1, 2, 25)), "guidance 2 in every frame")
-  assert.equal(inWords(scales("linear", 1, 1, 25)), "no guidance: steps take half the time")
+  assert.equal(inWords(scales("linear", 1, 3, 25), say), "guidance 1 → 3")
+  assert.equal(inWords(scales("triangle", 1, 2.5, 25), say), "guidance 1 → 2.5 → 1")
+  assert.equal(inWords(scales("constant", 1, 2, 25), say), "guidance 2 in every frame")
+  assert.equal(inWords(scales("linear", 1, 1, 25), say), "no guidance: steps take half the time")
 })

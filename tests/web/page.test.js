@@ -4,13 +4,14 @@ import { Page } from "../../web/svd/page.js"
 
 function fake({ ok = true, fails = false } = {}) {
   const asked = []
+  const clock = { ms: 0 }
   const api = {
     clientId: "me",
     apiURL: (path) => `/api${path}`,
     async fetchApi(path, request) {
       asked.push([path, request?.body])
       if (fails) throw new TypeError("offline")
-      return { ok, json: async () => ({ path }) }
+      return { ok, status: ok ? 200 : 400, json: async () => ({ path }) }
     },
   }
   const pictures = []
@@ -20,7 +21,8 @@ function fake({ ok = true, fails = false } = {}) {
       return picture
     },
   }
-  return { asked, pictures, page: new Page(document, api) }
+  const say = (name) => name
+  return { asked, pictures, clock, page: new Page(document, api, say, () => clock.ms) }
 }
 
 test("an answer is asked for once, until it is forgotten", async () => {
@@ -34,12 +36,32 @@ test("an answer is asked for once, until it is forgotten", async () => {
   assert.equal(await page.answer(undefined), undefined)
 })
 
-test("no answer, and none is remembered when the server is away", async () => {
-  assert.equal(await fake({ ok: false }).page.answer("a=1"), undefined)
-  const { asked, page } = fake({ fails: true })
-  assert.equal(await page.answer("a=1"), undefined)
+for (const [why, kind] of [
+  ["refused", { ok: false }],
+  ["lost", { fails: true }],
+]) {
+  test(`a question that was ${why} is asked again after a while, not at once`, async () => {
+    const { asked, clock, page } = fake(kind)
+    for (const ms of [0, 5_000, 9_999]) {
+      clock.ms = ms
+      assert.equal(await page.answer("a=1"), undefined)
+      assert.equal(asked.length, 1)
+    }
+    clock.ms = 10_001
+    await Promise.all([page.answer("a=1"), page.answer("a=1")])
+    assert.equal(asked.length, 2)
+    page.forget()
+    await page.answer("a=1")
+    assert.equal(asked.length, 3)
+  })
+}
+
+test("an answer that was given stays", async () => {
+  const { asked, clock, page } = fake()
   await page.answer("a=1")
-  assert.equal(asked.length, 2)
+  clock.ms = 1e9
+  await page.answer("a=1")
+  assert.equal(asked.length, 1)
 })
 
 test("no more than a bounded number of answers is kept", async () => {

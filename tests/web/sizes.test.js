@@ -1,6 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { nearest, presets } from "../../web/svd/sizes.js"
+import { Words } from "../../web/svd/words.js"
+
+const { say } = new Words()
 
 const PICTURES = [
   [1920, 1080],
@@ -14,7 +17,7 @@ const PICTURES = [
 
 for (const [width, height] of PICTURES) {
   test(`sizes for ${width} x ${height} are multiples of 64 and of its shape`, () => {
-    const [fitting, usual] = presets({ width, height })
+    const [fitting, usual] = presets({ width, height }, say)
     assert.ok(fitting.sizes.length >= 2)
     for (const [w, h] of [...fitting.sizes, ...usual.sizes]) assert.equal((w % 64) + (h % 64), 0)
     for (const [w, h] of fitting.sizes) {
@@ -33,7 +36,7 @@ test("the trained size is the one for its own shape", () => {
 test("without a picture only the usual sizes are there", () => {
   for (const picture of [undefined, { width: 0, height: 0 }]) {
     assert.deepEqual(
-      presets(picture).map(({ label }) => label),
+      presets(picture, say).map(({ label }) => label),
       ["usual"],
     )
   }

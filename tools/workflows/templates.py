@@ -18,6 +18,7 @@ LARGE: Values = {"width": 1024, "height": 576}
 SMALL: Values = {"width": 256, "height": 256}
 PICTURE: Values = {"image": "lighthouse.png"}
 BUCKETS = (16, 64, 128, 220)
+BETWEEN = 290  # one column of `compare_motion` and the next
 
 
 def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
@@ -51,30 +52,34 @@ def _chain(
     prefix: str,
     sigmas: bool = False,
 ) -> None:
-    """A picture from a file becomes a video: nodes 1 to 6 and 8 to 11 in two rows."""
+    """A picture from a file becomes a video: nodes 1 to 6 and 8 to 11 in two rows.
+
+    The sampler has a column of its own: it grows when it shows the clip.
+    """
     bottom = 530 if sigmas else 445
     sheet.node(1, "StableVideoLoadCheckpoint", (325, 0, 270, 122), **checkpoint)
     sheet.node(2, "LoadImage", (15, 550, 270, 330), **PICTURE)
     sheet.node(3, "StableVideoFitImage", (325, 550, 270, 110), {"image": (2, 0)}, **size)
     sheet.node(4, "StableVideoEncodeClip", (670, 90, 235, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (670, 220, 235, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.node(6, "StableVideoCondition", (945, 90, 235, 110), {"embedding": (4, 0), "image_latent": (5, 0)}, **told)
+    told_at = (945, 55 if sigmas else 90, 235, 110)
+    sheet.node(6, "StableVideoCondition", told_at, {"embedding": (4, 0), "image_latent": (5, 0)}, **told)
     links = {"model": (1, 0), "conditioning": (6, 0)}
     if sigmas:
-        sheet.node(7, "StableVideoSigmas", (945, 275, 235, 160), schedule="align-your-steps", steps=10)
+        sheet.node(7, "StableVideoSigmas", (945, 245, 235, 160), schedule="align-your-steps", steps=10)
         links["sigmas"] = (7, 0)
     sheet.node(8, "StableVideoSample", (1235, 0, 240, 290), links, **settings)
-    sheet.node(9, "StableVideoDecode", (975, 550, 230, 80), {"vae": (1, 2), "latent": (8, 0)})
-    sheet.node(10, "CreateVideo", (1255, 550, 220, 80), {"images": (9, 0)}, fps=7)
+    sheet.node(9, "StableVideoDecode", (670, 550, 235, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(10, "CreateVideo", (945, 550, 235, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1555, 0, 335, 560), {"video": (10, 0)}, filename_prefix=prefix)
     sheet.route(9, "vae", (617, 130), (617, 440))
-    sheet.route(9, "latent", (1499, 110), (1499, 461), (946, 475))
-    sheet.route(11, "video", (1525, 330))
-    sheet.group("1 · Model", (310, -80, 300, 235), BLUE)
+    sheet.route(9, "latent", (1505, 110), (1505, 710), (640, 700))
+    sheet.route(11, "video", (1207, 640), (1225, 735), (1525, 735), (1525, 330))
+    sheet.group("1 · Model", (310, -80, 300, 265), BLUE)
     sheet.group("2 · Picture", (0, 470, 610, 425), BLUE)
     sheet.group("3 · What the sampler is told", (655, -80, 540, bottom), GREEN)
-    sheet.group("4 · Sample", (1220, -80, 270, bottom), GOLD)
-    sheet.group("5 · Decode", (960, 470, 530, 205), GOLD)
+    sheet.group("4 · Sample", (1220, -80, 270, 765), GOLD)
+    sheet.group("5 · Decode", (655, 470, 540, 215), GOLD)
     sheet.group("6 · Save", (1540, -80, 365, 655), ROSE)
 
 
@@ -84,7 +89,7 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.note(18, (0, -20, 295, 370), notes.TEXT_TO_VIDEO)
     _picture_from_words(sheet)
     sheet.node(1, "StableVideoLoadCheckpoint", (32, 500, 262, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (32, 700, 262, 110), {"image": (16, 0)}, **LARGE)
+    sheet.node(3, "StableVideoFitImage", (32, 735, 262, 110), {"image": (16, 0)}, **LARGE)
     sheet.node(4, "StableVideoEncodeClip", (360, 590, 235, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (360, 720, 235, 130), {"vae": (1, 2), "image": (3, 0)})
     sheet.node(6, "StableVideoCondition", (635, 590, 235, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
@@ -92,10 +97,10 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(9, "StableVideoDecode", (1240, 500, 230, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (1240, 700, 230, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1555, 500, 335, 390), {"video": (10, 0)}, filename_prefix="svd_text")
-    sheet.route(3, "image", (1613, 60), (1613, 398), (6, 398), (6, 660))
+    sheet.route(3, "image", (1613, 60), (1613, 398), (6, 398), (6, 695))
     sheet.route(9, "vae", (325, 620), (325, 890), (1205, 890), (1205, 620))
     sheet.route(10, "images", (1490, 520), (1490, 630), (1215, 640))
-    sheet.group("2 · Model and size", (18, 420, 290, 440), BLUE)
+    sheet.group("2 · Model and size", (18, 420, 290, 485), BLUE)
     sheet.group("3 · What the sampler is told", (345, 420, 540, 445), GREEN)
     sheet.group("4 · Sample", (910, 420, 270, 445), GOLD)
     sheet.group("5 · Decode", (1225, 420, 260, 445), GOLD)
@@ -121,9 +126,9 @@ def _picture_from_words(sheet: Sheet) -> None:
 
 
 def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
-    """A column for each motion bucket; what they share stands to their left, what joins them below and to the right."""
+    """A column for each motion bucket; what they share stands to their left, what joins them to their right."""
     sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.61)
-    sheet.note(30, (0, 870, 620, 230), notes.COMPARE_MOTION)
+    sheet.note(30, (0, 920, 620, 190), notes.COMPARE_MOTION)
     sheet.node(1, "StableVideoLoadCheckpoint", (30, 0, 260, 122), **NANO)
     sheet.node(2, "LoadImage", (30, 215, 260, 290), **PICTURE)
     sheet.node(3, "StableVideoFitImage", (30, 585, 260, 140), {"image": (2, 0)}, **SMALL)
@@ -135,42 +140,43 @@ def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
     _side_by_side(sheet)
     sheet.group("1 · Model and picture", (15, -80, 310, 825), BLUE)
     sheet.group("2 · Encoded", (355, 155, 265, 375), GREEN)
-    sheet.group("3 · Four amounts of motion", (635, -80, 1285, 1190), GOLD)
-    sheet.group("4 · Side by side", (1928, -80, 255, 1175), ROSE)
+    sheet.group("3 · Four amounts of motion", (635, -80, 1185, 1190), GOLD)
+    sheet.group("4 · Side by side", (1850, -80, 545, 910), ROSE)
     return sheet.document()
 
 
 def _column(sheet: Sheet, column: int, bucket: int) -> None:
-    x, first = 680 + 320 * column, 10 + 3 * column
+    x, first = 680 + BETWEEN * column, 10 + 3 * column
     links = {"embedding": (4, 0), "image_latent": (5, 0)}
     sheet.node(first, "StableVideoCondition", (x, 35, 235, 140), links, f"Motion {bucket}", motion_bucket_id=bucket)
     links = {"model": (1, 0), "conditioning": (first, 0)}
     settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
     sheet.node(first + 1, "StableVideoSample", (x, 255, 235, 366), links, **settings)
     links = {"vae": (1, 2), "latent": (first + 1, 0)}
-    sheet.node(first + 2, "StableVideoDecode", (x, 700, 235, 110), links)
-    taps = [680 + 320 * i - 45 for i in range(column + 1)]
+    sheet.node(first + 2, "StableVideoDecode", (x, 940, 235, 110), links)
+    taps = [680 + BETWEEN * i - 45 for i in range(column + 1)]
     sheet.route(first, "embedding", (635, 150), *((tap, -32) for tap in taps))
     sheet.route(first, "image_latent", (650, 150), *((tap + 20, -12) for tap in taps))
     sheet.route(first + 1, "model", (330, 208), *((tap, 208) for tap in taps))
     sheet.route(first + 1, "conditioning", (x + 255, 80), (x + 255, 190), (x - 25, 190))
-    sheet.route(first + 2, "vae", (337, 180), (337, 655), *((tap, 655) for tap in taps))
-    sheet.route(first + 2, "latent", (x + 255, 320), (x + 255, 637), (x - 25, 637))
+    sheet.route(first + 2, "vae", (337, 180), (337, 860), *((tap, 886) for tap in taps))
+    sheet.route(first + 2, "latent", (x + 255, 320), (x + 255, 868), (x - 25, 868))
 
 
 def _side_by_side(sheet: Sheet) -> None:
     look: Values = {"spacing_width": 8, "spacing_color": "black"}
-    for id, title, x, pair in ((22, "Top", 1000, (12, 15)), (23, "Bottom", 1640, (18, 21))):
+    for id, title, y, pair in ((22, "Top", 410, (12, 15)), (23, "Bottom", 640, (18, 21))):
         links = {"image1": (pair[0], 0), "image2": (pair[1], 0)}
-        sheet.node(id, "ImageStitch", (x, 900, 235, 175), links, title, **look)
-        sheet.route(id, "image2", (x + 255, 745), (x + 255, 835), (x - 25, 850))
+        sheet.node(id, "ImageStitch", (1865, y, 235, 175), links, title, **look)
+    for column, (id, name) in enumerate(((22, "image1"), (22, "image2"), (23, "image1"))):
+        right, below, up = 680 + BETWEEN * column + 255, 1065 + 15 * column, 1840 - 8 * column
+        sheet.route(id, name, (right, 980), (right, below), (up, below), (up, 700))
     links = {"image1": (22, 0), "image2": (23, 0)}
-    sheet.node(24, "ImageStitch", (1945, 900, 220, 175), links, "All four", direction="down", **look)
-    sheet.node(25, "CreateVideo", (1945, 750, 220, 80), {"images": (24, 0)}, fps=7)
-    sheet.node(26, "SaveVideo", (1945, 0, 220, 670), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
-    sheet.route(24, "image1", (1270, 1095), (1900, 1095))
-    sheet.route(25, "images", (2175, 890), (2175, 850), (1937, 845))
-    sheet.route(26, "video", (2175, 750), (2175, 700), (1937, 690), (1934, 70))
+    sheet.node(24, "ImageStitch", (2135, 410, 235, 175), links, "All four", direction="down", **look)
+    sheet.node(25, "CreateVideo", (2135, 670, 235, 80), {"images": (24, 0)}, fps=7)
+    sheet.node(26, "SaveVideo", (1865, 0, 505, 330), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
+    sheet.route(25, "images", (2380, 500), (2380, 600), (2120, 615))
+    sheet.route(26, "video", (2391, 640), (2391, 360), (1858, 350), (1856, 70))
 
 
 def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:

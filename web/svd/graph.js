@@ -50,6 +50,7 @@ export function samplerSettings(sampler) {
   return {
     checkpoint: setting(loader, "checkpoint"),
     precision: setting(loader, "precision"),
+    memory: setting(loader, "memory"),
     width: setting(fit, "width"),
     height: setting(fit, "height"),
     frames: own("frames"),

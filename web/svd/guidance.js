@@ -27,13 +27,13 @@ export function bars(values, width, height) {
 }
 
 /** The same in words. */
-export function inWords(values) {
+export function inWords(values, say) {
   if (!values.length) return ""
   const [first, last] = [values[0], values.at(-1)].map(short)
   const peak = short(Math.max(...values))
-  if (values.every((value) => value === 1)) return "no guidance: steps take half the time"
-  if (first === last && last === peak) return `guidance ${first} in every frame`
-  return peak === last || peak === first ? `guidance ${first} → ${last}` : `guidance ${first} → ${peak} → ${last}`
+  if (values.every((value) => value === 1)) return say("guidance_none")
+  if (first === last && last === peak) return say("guidance_same", { first })
+  return say(peak === last || peak === first ? "guidance_line" : "guidance_peak", { first, peak, last })
 }
 
 const round = (number) => Math.round(number * 100) / 100

@@ -2,7 +2,7 @@
 
 import { scales } from "./guidance.js"
 
-const NEEDED = ["checkpoint", "precision", "width", "height", "frames", "steps"]
+const NEEDED = ["checkpoint", "precision", "memory", "width", "height", "frames", "steps"]
 const SHARE = 0.9 // of a card's memory that can be used, as in nodes/shortage.py
 
 /** The query for /svd-nodes/estimate; undefined where a setting is unknown. */
@@ -15,33 +15,41 @@ export function question(settings) {
   return new URLSearchParams(asked).toString()
 }
 
-/** {text, problem}: what sampling takes. */
-export function sampling(answer) {
+/** {text, problem}: what sampling so many frames takes. */
+export function sampling(answer, frames, say) {
   const { card, weights, sampling: activations, sampling_seconds: time } = answer
-  const text = `${memory(weights + activations, card)} · ${duration(time)}`
-  if (!card) return { text }
-  if (activations > SHARE * card) return { text, problem: "More memory than there is: fewer frames or a smaller size." }
-  if (weights + activations > card) return { text: `${text} · weights are streamed` }
-  return { text }
+  const text = `${memory(weights + activations, card, say)} · ${duration(time, say)}`
+  if (card && activations > SHARE * card) {
+    const remedies = [answer.together > 1 && "short_low", frames > 1 && "short_frames", "short_size"]
+    return { text, problem: short(remedies, {}, say) }
+  }
+  return { text: card && weights + activations > card ? `${text} · ${say("streamed")}` : text }
 }
 
 /** {text, problem}: what decoding takes. */
-export function decoding(answer) {
-  const { card, decoding: activations, decoding_seconds: time, fitting_chunk: fits } = answer
-  const text = `${memory(activations, card)} · ${duration(time)}`
-  if (!card || activations <= SHARE * card) return { text }
-  const remedy = fits ? `set frames_per_chunk to ${fits}` : "choose a smaller size"
-  return { text, problem: `More memory than there is: ${remedy}.` }
+export function decoding(answer, say) {
+  const { card, decoding: least, decoding_at_most: most, decoding_seconds: time, fitting_chunk: fits } = answer
+  const text = `${memory(least, card, say, most)} · ${duration(time, say)}`
+  if (!card || least <= SHARE * card) return { text }
+  return { text, problem: short([fits ? "short_chunk" : "short_size"], { frames: fits }, say) }
 }
 
-export function memory(bytes, card) {
-  return card ? `≈ ${gib(bytes)} of ${gib(card)} GiB` : `≈ ${gib(bytes)} GiB`
+/** What is needed, from the least to the most that it takes where there is room. */
+export function memory(least, card, say, most = least) {
+  const bounds = [gib(least), gib(Math.max(least, Math.min(most, card ?? most)))]
+  const needed = [...new Set(bounds)].join("–")
+  return card ? say("memory_of", { needed, card: gib(card) }) : say("memory", { needed })
 }
 
-export function duration(seconds) {
-  if (seconds == null) return "time: after a run"
-  if (seconds < 100) return `≈ ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`
-  return `≈ ${Math.round(seconds / 60)} min`
+export function duration(seconds, say) {
+  if (seconds == null) return say("time_unknown")
+  if (seconds < 100) return say("seconds", { time: seconds < 10 ? seconds.toFixed(1) : Math.round(seconds) })
+  return say("minutes", { time: Math.round(seconds / 60) })
+}
+
+function short(remedies, values, say) {
+  const told = remedies.filter(Boolean).map((remedy) => say(remedy, values))
+  return say("short", { remedies: told.join(say("or")) })
 }
 
 function gib(bytes) {

@@ -15,7 +15,9 @@ import { offFrames, offGrid, offMotion } from "./training.js"
 const SVG = "http://www.w3.org/2000/svg"
 const BOX = [200, 28]
 
-/** host: {document, answer(query) -> promise, picture(node) -> promise}: what the page and the server know. */
+/** host: {document, say(name, values), answer(query) -> promise, picture(node) -> promise}: what the page and the server
+ * know.
+ */
 export const PANELS = {
   StableVideoFitImage(node, host) {
     const panel = new Panel(node, host.document, 20)
@@ -30,17 +32,16 @@ export const PANELS = {
       chooser.selectedIndex = 0
       node.setDirtyCanvas(true, true)
     })
-    fill(chooser, presets(undefined))
     return {
       panel,
       async update() {
         const size = [setting(node, "width"), setting(node, "height")]
         const problem = checks.size(...size)
         panel.showError(problem)
-        badge(problem ? undefined : offGrid(...size))
-        const picture = await host.picture(upstream(node, "image"))
-        const now = JSON.stringify(picture)
-        if (now !== known) fill(chooser, presets(picture))
+        badge(problem ? undefined : offGrid(...size, host.say))
+        const groups = presets(await host.picture(upstream(node, "image")), host.say)
+        const now = JSON.stringify(groups)
+        if (now !== known) fill(chooser, host.say("presets"), groups)
         known = now
       },
     }
@@ -54,8 +55,8 @@ export const PANELS = {
       panel,
       update() {
         const { checkpoint, fps, bucket } = conditionSettings(node)
-        told(fps === undefined ? "" : `the model is told fps ${fps - 1}`)
-        badge(offMotion(checkpoint, fps, bucket))
+        told(fps === undefined ? "" : host.say("told_fps", { fps: fps - 1 }))
+        badge(offMotion(checkpoint, fps, bucket, host.say))
       },
     }
   },
@@ -77,12 +78,12 @@ export const PANELS = {
         const values = scales(shape, minimum, maximum, frames)
         panel.showError(checks.guidance(shape, minimum, maximum))
         curve(values)
-        words(inWords(values))
+        words(inWords(values, host.say))
         const answer = await host.answer(question(settings))
-        const { text, problem } = answer ? sampling(answer) : {}
+        const { text, problem } = answer ? sampling(answer, frames, host.say) : {}
         needs(text)
         badges[0](problem)
-        badges[1](offFrames(frames, answer?.trained_frames))
+        badges[1](offFrames(frames, answer?.trained_frames, host.say))
       },
     }
   },
@@ -95,7 +96,7 @@ export const PANELS = {
       panel,
       async update() {
         const answer = await host.answer(question(decoderSettings(node)))
-        const { text, problem } = answer ? decoding(answer) : {}
+        const { text, problem } = answer ? decoding(answer, host.say) : {}
         needs(text)
         badge(problem)
       },
@@ -103,9 +104,9 @@ export const PANELS = {
   },
 }
 
-function fill(chooser, groups) {
+function fill(chooser, title, groups) {
   const { ownerDocument: document } = chooser
-  const hint = new Option("size presets …", "", true, true)
+  const hint = new Option(title, "", true, true)
   hint.disabled = true
   chooser.replaceChildren(hint)
   for (const { label, sizes } of groups) {

@@ -1,11 +1,15 @@
-/** What the panels ask for: the server's estimates, and the size of a picture. */
+/** What the panels ask for: words, the server's estimates, and the size of a picture. */
 
 const REMEMBERED = 32
+const PATIENCE = 10_000 // ms until a question that got no answer is asked again
 
 export class Page {
-  constructor(document, api) {
+  /** say: a text in the page's language, as `Words` has it. */
+  constructor(document, api, say, now = Date.now) {
     this.document = document
     this.api = api
+    this.say = say
+    this.now = now
     this.answers = new Map()
     this.pictures = new Map()
   }
@@ -19,22 +23,24 @@ export class Page {
   /** The server's estimate; undefined where there is no question or no answer. */
   answer(query) {
     if (!query) return Promise.resolve(undefined)
-    return remembered(this.answers, query, async () => {
+    return this.remembered(this.answers, query, async () => {
       const reply = await this.api.fetchApi(`/svd-nodes/estimate?${query}`)
-      return reply.ok ? reply.json() : undefined
+      if (!reply.ok) throw new Error(reply.status) // a file that is not there yet, say
+      return reply.json()
     })
   }
 
-  /** After a run its times are known. */
+  /** What the server knows may have changed: after a run its times are known, and files come and go. */
   forget() {
     this.answers.clear()
+    this.pictures.clear()
   }
 
   /** {width, height} of the picture that a loading node holds; undefined for other nodes. */
   picture(node) {
     const name = node?.comfyClass === "LoadImage" && node.widgets?.find((widget) => widget.name === "image")?.value
     if (typeof name !== "string" || !name) return Promise.resolve(undefined)
-    return remembered(this.pictures, name, () => this.measure(name))
+    return this.remembered(this.pictures, name, () => this.measure(name))
   }
 
   async measure(name) {
@@ -46,18 +52,17 @@ export class Page {
     await picture.decode()
     return { width: picture.naturalWidth, height: picture.naturalHeight }
   }
-}
 
-/** What was found before, or else what `find` finds. A failure is not remembered, and counts as nothing found. */
-function remembered(found, key, find) {
-  if (!found.has(key)) {
-    if (found.size >= REMEMBERED) found.delete(found.keys().next().value)
-    found.set(
-      key,
-      find().catch(() => {
-        found.delete(key)
-      }),
-    )
+  /** What was found before, or else what `find` finds. A failure counts as nothing found, for a while. */
+  remembered(found, key, find) {
+    if (!(found.get(key)?.until > this.now())) {
+      if (found.size >= REMEMBERED) found.delete(found.keys().next().value)
+      const entry = { until: Number.POSITIVE_INFINITY }
+      entry.result = find().catch(() => {
+        entry.until = this.now() + PATIENCE
+      })
+      found.set(key, entry)
+    }
+    return found.get(key).result
   }
-  return found.get(key)
 }

@@ -3,8 +3,10 @@
 export const NAME = "svd_panel"
 const MARGIN = 6
 
+// Colours are mixed with the text's colour: readable in light and in dark palettes.
 export const STYLE = `
-.svd-panel { overflow: hidden; font: 11px/15px sans-serif; color: var(--descrip-text, #999); text-align: left; }
+.svd-panel { overflow: hidden; font: 11px/15px sans-serif; text-align: left;
+  color: color-mix(in srgb, var(--descrip-text, #999) 60%, var(--input-text, #ddd)); }
 .svd-panel > div { display: flex; flex-direction: column; gap: 3px; }
 .svd-panel [hidden] { display: none; }
 .svd-panel select { width: 100%; font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
@@ -13,8 +15,8 @@ export const STYLE = `
   border: 1px solid var(--p-primary-color, #64b5f6); border-radius: 4px; padding: 2px 4px; cursor: pointer; }
 .svd-panel svg { display: block; width: 100%; height: 28px; }
 .svd-panel path { fill: var(--p-primary-color, #64b5f6); }
-.svd-error { color: var(--error-text, #ff4444); }
-.svd-badge { color: #f5b942; padding-left: 17px; text-indent: -17px; }
+.svd-error { color: color-mix(in srgb, #ff4444 65%, var(--input-text, #ddd)); }
+.svd-badge { color: color-mix(in srgb, #f5b942 55%, var(--input-text, #ddd)); padding-left: 17px; text-indent: -17px; }
 .svd-badge::before { content: "⚠"; display: inline-block; width: 17px; text-indent: 0; }
 .svd-clip { overflow: hidden; max-width: 100%; max-height: 200px; margin: 0 auto; border-radius: 4px; width: 100%; }
 .svd-clip canvas { display: block; width: 100%; }

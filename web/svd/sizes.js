@@ -23,11 +23,11 @@ export function nearest(shape, area) {
 }
 
 /** Groups of sizes to choose from. picture: {width, height}, or undefined while it is not known. */
-export function presets(picture) {
-  const usual = { label: "usual", sizes: USUAL }
+export function presets(picture, say) {
+  const usual = { label: say("presets_usual"), sizes: USUAL }
   if (!(picture?.width > 0 && picture?.height > 0)) return [usual]
   const shape = picture.width / picture.height
   const fitting = SHARES.map((share) => nearest(shape, TRAINED * share))
   const different = fitting.filter(([w, h], i) => fitting.findIndex(([x, y]) => x === w && y === h) === i)
-  return [{ label: `for this picture, ${picture.width} × ${picture.height}`, sizes: different }, usual]
+  return [{ label: say("presets_picture", picture), sizes: different }, usual]
 }
