@@ -1,24 +1,24 @@
-"""Speed and memory at full size on a CUDA card, beside diffusers in the same run.
+"""Speed and memory at full size on a CUDA card, beside diffusers and ComfyUI in the same run.
 
     python -m svd_nodes.bench.gpu [--frames 25 14] [--sizes 1024x576 512x512 1344x768] [--steps 25] [--diffusers]
-                                  [--out bench/results/NAME.md]
+                                  [--comfyui PATH] [--loading] [--tiny] [--out bench/results/NAME.md]
 
 Random weights in fp16: neither speed nor memory depends on what they have learnt. A step is one evaluation of the UNet
 on a guided pair. Times are medians, taken with device events; peaks are what the allocator held at once, weights
-included. "whole clip" is CLIP, VAE encode, every step, decode, and the copy of the frames to main memory.
+included. "whole clip" is CLIP, VAE encode, every step, decode, and the copy of the frames to main memory; ComfyUI's is
+not measured. --comfyui needs its requirements installed beside ours. --loading adds what bench/loading.py measures.
+--tiny tries all of it with small networks, on a CPU too.
 """
 
 import argparse
-import gc
 import platform
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
-from itertools import pairwise
+from itertools import product
+from math import isnan
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -38,49 +38,12 @@ from ..svd import (
     start,
 )
 from ..svd.kernels import build
-from ..svd.keymap import unet_table, vae_table
+from ..svd.memory import LITTLE_ROOM as ROOM
 from ..svd.streaming import Streamed
+from ..svd.unet import UNet
 from ..tools.random_checkpoint import preset_models
-from .precision import fill
-
-GIB = 2**30
-ROOM = 2**29
-
-
-def milliseconds(work: Callable[[], Any], repeats: int = 5) -> float:
-    """The median of some repeats, after one to warm up."""
-    work()
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)]
-    events[0].record()
-    for event in events[1:]:
-        work()
-        event.record()
-    torch.cuda.synchronize()
-    return median(a.elapsed_time(b) for a, b in pairwise(events))
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    torch.cuda.synchronize()
-    begin = time.perf_counter()
-    work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - begin
-
-
-@contextmanager
-def peak() -> Iterator[list[float]]:
-    """A list that holds, after the block, the peak in GiB."""
-    gc.collect()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    found: list[float] = []
-    yield found
-    torch.cuda.synchronize()
-    found.append(torch.cuda.max_memory_allocated() / GIB)
-
-
-def noise(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator("cuda").manual_seed(0), device="cuda")
+from . import loading, peers
+from .measure import DEVICE, machine, milliseconds, noise, peak, seconds
 
 
 class Ours:
@@ -88,13 +51,15 @@ class Ours:
 
     def __init__(self, models: Models, frames: int, width: int, height: int, steps: int) -> None:
         self.models, self.frames, self.steps = models, frames, steps
-        self.picture = torch.rand(1, 3, height, width, device="cuda")
+        self.picture = torch.rand(1, 3, height, width, device=DEVICE)
         self.latent_size = height // 8, width // 8
 
     def step(self) -> Tensor:
-        x = noise(2 * self.frames, 8, *self.latent_size).half()
-        context, numbers = noise(2, 1, 1024).half(), torch.tensor([[6, 127, 0.02]] * 2, device="cuda")
-        return self.models.unet(x, torch.tensor(0.5, device="cuda"), context, numbers, self.frames)
+        unet = self.models.unet
+        x = noise(2 * self.frames, 8, *self.latent_size).to(unet.dtype)
+        context = noise(2, 1, unet.config.cross_attention_dim[0]).to(unet.dtype)
+        numbers = torch.tensor([[6, 127, 0.02]] * 2, device=DEVICE)
+        return unet(x, torch.tensor(0.5, device=DEVICE), context, numbers, self.frames)
 
     def decoding(self, chunk: int | None = None, room: int | None = None) -> Tensor:
         return decode(self.models.vae, noise(self.frames, 4, *self.latent_size), self.frames, chunk, room=room)
@@ -110,76 +75,45 @@ class Ours:
 
     def sampled(self, halves: bool = False) -> Tensor:
         told, sigmas = self.told(), karras_sigmas(self.steps)
-        x = start(draw_noise(clip_generators(2, 1), self.frames, 4, *self.latent_size), sigmas[0]).cuda()
+        x = start(draw_noise(clip_generators(2, 1), self.frames, 4, *self.latent_size), sigmas[0]).to(DEVICE)
         scale = guidance_scale("linear", 1.0, 3.0, self.frames)
         return sample(self.models.unet, told, x, sigmas, scale, halves=halves)
 
-    def low_memory_clip(self, streamed: Streamed) -> Tensor:
-        """Every network on the card for its own part only, the UNet's weights layer by layer."""
+    def sparing_clip(self, unet: AbstractContextManager[Any], spill: bool) -> Tensor:
+        """Every network on the card for its own part only. unet: brings the UNet, and takes it away again."""
         clip, vae = self.models.clip, self.models.vae
-        clip.cuda(), vae.cuda()
+        clip.to(DEVICE), vae.to(DEVICE)
         told = self.told()
         clip.cpu(), vae.cpu()
         sigmas = karras_sigmas(self.steps)
-        x = start(draw_noise(clip_generators(2, 1), self.frames, 4, *self.latent_size), sigmas[0]).cuda()
-        with streamed.on_card() as unet:
-            latent = sample(unet, told, x, sigmas, guidance_scale("linear", 1.0, 3.0, self.frames), halves=True)
-        vae.decoder.cuda()
-        images = decode(vae, latent, self.frames, 14, room=ROOM, spill=True).cpu()
+        x = start(draw_noise(clip_generators(2, 1), self.frames, 4, *self.latent_size), sigmas[0]).to(DEVICE)
+        with unet as working:
+            latent = sample(working, told, x, sigmas, guidance_scale("linear", 1.0, 3.0, self.frames), halves=True)
+        vae.decoder.to(DEVICE)
+        images = decode(vae, latent, self.frames, 14, room=ROOM, spill=spill).cpu()
         vae.cpu()
         return images
 
 
-class Theirs:
-    """The same work in diffusers' modules, holding our weights; its whole clip is its pipeline's."""
-
-    def __init__(self, models: Models, frames: int, width: int, height: int, steps: int) -> None:
-        from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
-        from diffusers import StableVideoDiffusionPipeline as Pipeline
-        from transformers import CLIPImageProcessor
-
-        with torch.device("meta"):
-            self.unet = UNetSpatioTemporalConditionModel(**models.unet.config.to_json())
-            self.vae = AutoencoderKLTemporalDecoder(
-                block_out_channels=models.vae.config.block_out_channels,
-                layers_per_block=models.vae.config.layers_per_block,
-                down_block_types=("DownEncoderBlock2D",) * 4,
-            )
-        fill(self.unet, models.unet, unet_table(models.unet.config), torch.float16)
-        fill(self.vae, models.vae, vae_table(models.vae.config), torch.float16)
-        scheduler = EulerDiscreteScheduler(
-            prediction_type="v_prediction", use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0,
-            timestep_type="continuous", timestep_spacing="leading", steps_offset=1,
-        )  # fmt: skip
-        self.pipe = Pipeline(self.vae, models.clip, self.unet, scheduler, CLIPImageProcessor())
-        self.pipe.set_progress_bar_config(disable=True)
-        self.frames, self.steps, self.size = frames, steps, (height, width)
-
-    def step(self) -> Tensor:
-        height, width = (side // 8 for side in self.size)
-        x, context = noise(2, self.frames, 8, height, width).half(), noise(2, 1, 1024).half()
-        numbers = torch.tensor([[6, 127, 0.02]] * 2, device="cuda", dtype=torch.float16)
-        return self.unet(x, torch.tensor(0.5, device="cuda"), context, numbers).sample
-
-    def decoding(self, chunk: int | None = None) -> Tensor:
-        latent = noise(self.frames, 4, *(side // 8 for side in self.size)).half()
-        pieces = latent.split(chunk or self.frames)
-        return torch.cat([self.vae.decode(piece, num_frames=len(piece)).sample for piece in pieces])
-
-    def clip(self, chunk: int | None = None) -> Any:
-        from PIL import Image
-
-        height, width = self.size
-        picture = Image.effect_noise((width, height), 80).convert("RGB")
-        options = {"num_inference_steps": self.steps, "num_frames": self.frames, "output_type": "np"}
-        return self.pipe(picture, height, width, decode_chunk_size=chunk or self.frames, **options).frames
+def networks(preset: str) -> Models:
+    """Made as they are loaded: their weights are ordinary tensors."""
+    with torch.inference_mode(False):
+        return preset_models(preset, device=DEVICE, dtype=torch.float16 if DEVICE == "cuda" else torch.float32)
 
 
-def measure_ours(frames: int, width: int, height: int, steps: int) -> dict[str, float]:
+@contextmanager
+def brought(unet: UNet) -> Iterator[UNet]:
+    """The UNet on the card, and back."""
+    try:
+        yield unet.to(DEVICE)
+    finally:
+        unet.cpu()
+
+
+def measure_ours(models: Models, frames: int, width: int, height: int, steps: int) -> dict[str, float]:
     """Ours at one size: everything with the models resident, then with little memory."""
-    models = preset_models("full", seed=0, device="cuda", dtype=torch.float16)
     work = Ours(models, frames, width, height, steps)
-    found = {"building the kernels": seconds(lambda: build("cuda", torch.float16))}
+    found = {"building the kernels": seconds(lambda: build(DEVICE, torch.float16))}
     found["first clip after that"] = seconds(work.clip)
     found["whole clip"] = seconds(work.clip)
     with peak() as held:
@@ -199,82 +133,99 @@ def measure_ours(frames: int, width: int, height: int, steps: int) -> dict[str, 
     with peak() as held:
         found["halves"] = seconds(lambda: work.clip(14, ROOM, halves=True))
     found["halves peak"] = held[0]
-    models.vae.cpu(), models.clip.cpu()
-    streamed = Streamed(models.unet, "cuda")
+    return found | measure_sparing(models, work)
+
+
+def measure_sparing(models: Models, work: Ours) -> dict[str, float]:
+    """What the memory modes balanced and low do. The networks are in main memory before and after."""
+    found: dict[str, float] = {}
+    for module in (models.unet, models.vae, models.clip):
+        module.cpu()
+    with peak() as held:  # the UNet's way to the card is part of the time
+        found["balanced"] = seconds(lambda: work.sparing_clip(brought(models.unet), spill=False))
+    found["balanced peak"] = held[0]
+    streamed = Streamed(models.unet, DEVICE)
     with peak() as held:
-        found["low"] = seconds(lambda: work.low_memory_clip(streamed))
+        found["low"] = seconds(lambda: work.sparing_clip(streamed.on_card(), spill=True))
     found["low peak"] = held[0]
     return found
 
 
-def measure_theirs(frames: int, width: int, height: int, steps: int) -> dict[str, float]:
-    models = preset_models("full", seed=0, device="cuda", dtype=torch.float16)
-    work = Theirs(models, frames, width, height, steps)
+def measure_peer(kind: Any, preset: str, *size: int, **options: Any) -> dict[str, float]:
+    """One of peers.py at one size."""
+    models = networks(preset)
+    work = kind(models, *size, **options)
     del models.unet, models.vae
-    with peak() as held:
-        found = {"step": milliseconds(work.step, 3)}
-    found["step peak"] = held[0]
-    with peak() as held:
-        found["decode"] = milliseconds(work.decoding, 1) / 1000
-    found["decode peak"] = held[0]
-    found["whole clip"] = seconds(work.clip)
-    return found
+    return peers.measure(work)
 
 
-def table(size: str, frames: int, ours: dict[str, float], theirs: dict[str, float]) -> list[str]:
-    lines = [
-        f"## {size}, {frames} frames",
-        "",
-        "| | ours | peak | diffusers | peak | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
+def table(size: str, frames: int, ours: dict[str, float], others: dict[str, dict[str, float]]) -> list[str]:
+    """Ours, and beside it each of the others by name, with the ratio of our time to theirs."""
+    head = ["", "ours", "peak", *(cell for name in others for cell in (name, "peak", "ratio"))]
+    lines = [f"## {size}, {frames} frames", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, value in ours.items():
         if name.endswith(" peak"):
             continue
-        unit = "ms" if name == "step" else "s"
-        cells = [f"{value:.0f} ms" if unit == "ms" else f"{value:.2f} s", _gib(ours.get(f"{name} peak"))]
-        other = theirs.get(name)
-        cells += ["" if other is None else f"{other:.0f} ms" if unit == "ms" else f"{other:.2f} s"]
-        cells += [_gib(theirs.get(f"{name} peak")), "" if other is None else f"{value / other:.2f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        cells = [name, _time(name, value), _gib(ours.get(f"{name} peak"))]
+        for theirs in others.values():
+            other = theirs.get(name)
+            ratio = "" if other is None else f"{value / other:.2f}"
+            cells += [_time(name, other), _gib(theirs.get(f"{name} peak")), ratio]
+        lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
+def _time(name: str, value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} ms" if name == "step" else f"{value:.2f} s"
+
+
 def _gib(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} GiB"
+    return "" if value is None or isnan(value) else f"{value:.1f} GiB"
 
 
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[25, 14])
-    parser.add_argument("--sizes", nargs="+", default=["1024x576"], metavar="WxH")
+    parser.add_argument("--frames", type=int, nargs="*", default=[25, 14])
+    parser.add_argument("--sizes", nargs="*", default=["1024x576"], metavar="WxH")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--diffusers", action="store_true")
+    parser.add_argument("--comfyui", type=Path, help="a checkout")
+    parser.add_argument("--loading", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="small networks, 3 frames of 64 x 64")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    if not torch.cuda.is_available():
-        sys.exit("This measures at full size on a CUDA card, and there is none here.")
+    if DEVICE == "cpu" and not asked.tiny:
+        sys.exit("This measures at full size on a CUDA card, and there is none here; --tiny tries it.")
     lines = [
-        "# Speed and memory at full size, fp16, random weights",
+        f"# Speed and memory {'of small networks' if asked.tiny else 'at full size, fp16'}, random weights",
         "",
-        f"{date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}",
+        f"{date.today()}, {machine()}, torch {torch.__version__}, Python {platform.python_version()}",
         "",
         f"    python -m svd_nodes.bench.gpu {' '.join(sys.argv[1:])}",
         "",
     ]
-    for size in asked.sizes:
-        for frames in asked.frames:
-            width, height = map(int, size.split("x"))
-            ours = measure_ours(frames, width, height, asked.steps)
-            torch.cuda.empty_cache()
-            theirs = measure_theirs(frames, width, height, asked.steps) if asked.diffusers else {}
-            torch.cuda.empty_cache()
-            lines += table(size, frames, ours, theirs)
-            print("\n".join(lines), flush=True)
-            if asked.out:
-                asked.out.write_text("\n".join(lines))
+    preset = "demo" if asked.tiny else "full"
+    if asked.tiny:
+        asked.sizes, asked.frames, asked.steps = ["64x64"], [3], 2
+    for size, frames in product(asked.sizes, asked.frames):
+        shape = (frames, *map(int, size.split("x")))
+        ours, others = measure_ours(networks(preset), *shape, asked.steps), {}
+        if asked.diffusers:
+            others["diffusers"] = measure_peer(peers.Diffusers, preset, *shape, steps=asked.steps)
+        if asked.comfyui:  # it builds networks of full size alone
+            others["ComfyUI"] = measure_peer(peers.ComfyUI, "full", *shape, checkout=asked.comfyui)
+        report(lines, table(size, frames, ours, others), asked.out)
+    if asked.loading:
+        report(lines, loading.rows(preset), asked.out)
+
+
+def report(lines: list[str], more: list[str], out: Path | None) -> None:
+    """Prints what was found last, and writes all of it."""
+    print("\n".join(more), flush=True)
+    lines += more
+    if out:
+        out.write_text("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def fill(theirs: torch.nn.Module, ours: torch.nn.Module, table: dict[str, str], 
     keys = {naming.source(name, tuple(tensor.shape)).key: name for name, tensor in weights.items()}
     state = {key: weights[keys[key]].reshape(tensor.shape).to(dtype).contiguous() for key, tensor in wanted.items()}
     theirs.load_state_dict(state, assign=True)
-    theirs.to("cuda").eval()
+    theirs.to(next(ours.parameters()).device).eval()
 
 
 def distance(x: Tensor, reference: Tensor) -> float:
