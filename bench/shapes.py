@@ -2,10 +2,10 @@
 
     python -m svd_nodes.bench.shapes [--count 200] [--out bench/results/NAME.md]
 
-On a CUDA card, with small networks of random weights (on a CPU, where all paths are plain, it only tries itself). Each shape is one step of a UNet and one decode, in fp16 and bf16
-by the kernels and by the plain paths, which run wherever gradients are enabled. Distances are relative L2 distances
-from the plain path in fp32 with the same, rounded weights. A shape at which a fast path is more than --factor times as
-far from it as the plain one ends the run with an error.
+On a CUDA card, with small networks of random weights (on a CPU, where all paths are plain, it only tries itself). Each
+shape is one step of a UNet and one decode, in fp16 and bf16 by the kernels and by the plain paths, which run wherever
+gradients are enabled. Distances are relative L2 distances from the plain path in fp32 with the same, rounded weights. A
+shape at which a fast path is more than --factor times as far from it as the plain one ends the run with an error.
 """
 
 import argparse
