@@ -1,13 +1,14 @@
 """Speed and memory at full size on a CUDA card, beside diffusers and ComfyUI in the same run.
 
     python -m svd_nodes.bench.gpu [--frames 25 14] [--sizes 1024x576 512x512 1344x768] [--steps 25] [--diffusers]
-                                  [--comfyui PATH] [--loading] [--tiny] [--out bench/results/NAME.md]
+                                  [--comfyui PATH] [--loading] [--quick] [--tiny] [--out bench/results/NAME.md]
 
 Random weights in fp16: neither speed nor memory depends on what they have learnt. A step is one evaluation of the UNet
 on a guided pair. Times are medians, taken with device events; peaks are what the allocator held at once, weights
 included. "whole clip" is CLIP, VAE encode, every step, decode, and the copy of the frames to main memory; ComfyUI's is
 not measured. --comfyui needs its requirements installed beside ours. --loading adds what bench/loading.py measures.
---tiny tries all of it with small networks, on a CPU too.
+--quick leaves out the modes for
+less memory and others' whole clips. --tiny tries all of it with small networks, on a CPU too.
 """
 
 import argparse
@@ -110,7 +111,9 @@ def brought(unet: UNet) -> Iterator[UNet]:
         unet.cpu()
 
 
-def measure_ours(models: Models, frames: int, width: int, height: int, steps: int) -> dict[str, float]:
+def measure_ours(
+    models: Models, frames: int, width: int, height: int, steps: int, quick: bool = False
+) -> dict[str, float]:
     """Ours at one size: everything with the models resident, then with little memory."""
     work = Ours(models, frames, width, height, steps)
     found = {"building the kernels": seconds(lambda: build(DEVICE, torch.float16))}
@@ -119,14 +122,17 @@ def measure_ours(models: Models, frames: int, width: int, height: int, steps: in
     with peak() as held:
         found["step"] = milliseconds(work.step)
     found["step peak"] = held[0]
-    for name, chunk, room in (
+    decodings = [
         ("decode", None, None),
         ("decode in pieces", None, ROOM),
         ("decode in pieces, chunks of 14", 14, ROOM),
-    ):
+    ]
+    for name, chunk, room in decodings[: 1 if quick else 3]:
         with peak() as held:
             found[name] = milliseconds(lambda chunk=chunk, room=room: work.decoding(chunk, room), 3) / 1000
         found[f"{name} peak"] = held[0]
+    if quick:
+        return found
     with peak() as held:
         found["whole clip, fast"] = seconds(lambda: work.clip(14, ROOM))
     found["whole clip, fast peak"] = held[0]
@@ -151,12 +157,12 @@ def measure_sparing(models: Models, work: Ours) -> dict[str, float]:
     return found
 
 
-def measure_peer(kind: Any, preset: str, *size: int, **options: Any) -> dict[str, float]:
+def measure_peer(kind: Any, preset: str, *size: int, quick: bool = False, **options: Any) -> dict[str, float]:
     """One of peers.py at one size."""
     models = networks(preset)
     work = kind(models, *size, **options)
     del models.unet, models.vae
-    return peers.measure(work)
+    return peers.measure(work, quick)
 
 
 def table(size: str, frames: int, ours: dict[str, float], others: dict[str, dict[str, float]]) -> list[str]:
@@ -192,6 +198,7 @@ def main() -> None:
     parser.add_argument("--diffusers", action="store_true")
     parser.add_argument("--comfyui", type=Path, help="a checkout")
     parser.add_argument("--loading", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="small networks, 3 frames of 64 x 64")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -210,11 +217,11 @@ def main() -> None:
         asked.sizes, asked.frames, asked.steps = ["64x64"], [3], 2
     for size, frames in product(asked.sizes, asked.frames):
         shape = (frames, *map(int, size.split("x")))
-        ours, others = measure_ours(networks(preset), *shape, asked.steps), {}
+        ours, others = measure_ours(networks(preset), *shape, asked.steps, asked.quick), {}
         if asked.diffusers:
-            others["diffusers"] = measure_peer(peers.Diffusers, preset, *shape, steps=asked.steps)
+            others["diffusers"] = measure_peer(peers.Diffusers, preset, *shape, quick=asked.quick, steps=asked.steps)
         if asked.comfyui:  # it builds networks of full size alone
-            others["ComfyUI"] = measure_peer(peers.ComfyUI, "full", *shape, checkout=asked.comfyui)
+            others["ComfyUI"] = measure_peer(peers.ComfyUI, "full", *shape, quick=asked.quick, checkout=asked.comfyui)
         report(lines, table(size, frames, ours, others), asked.out)
     if asked.loading:
         report(lines, loading.rows(preset), asked.out)

@@ -118,8 +118,8 @@ def _as_in_the_file(module: nn.Module) -> dict[str, Tensor]:
     return {name: w[..., None] if name in temporal else w for name, w in weights.items()}
 
 
-def measure(work: Any) -> dict[str, float]:
-    """One of the above: the step and the decode, and the whole clip of what has one."""
+def measure(work: Any, quick: bool = False) -> dict[str, float]:
+    """One of the above: the step and the decode, and the whole clip of what has one, unless `quick`."""
     found: dict[str, float] = {}
     with peak() as held:
         found["step"] = milliseconds(work.step, 3)
@@ -127,6 +127,6 @@ def measure(work: Any) -> dict[str, float]:
     with peak() as held:
         found["decode"] = milliseconds(work.decoding, 1) / 1000
     found["decode peak"] = held[0]
-    if hasattr(work, "clip"):
+    if hasattr(work, "clip") and not quick:
         found["whole clip"] = seconds(work.clip)
     return found

@@ -253,7 +253,6 @@ on_hopper = pytest.mark.skipif(
 )
 def test_geglu_of_hopper(rows, k, half, dtype):
     """With weights that stay and with such that do not; tiles reach over the edge, programs have several."""
-    assert choice.builds_for_hopper("geglu_hopper", torch.device("cuda", 0))
     torch.manual_seed(0)
     agree(geglu, randn(rows, k), fill(nn.Linear(k, 2 * half)), dtype=dtype)
 
@@ -308,6 +307,23 @@ def test_where_triton_cannot_build_the_plain_paths_are_taken_with_a_warning(monk
         assert not builds(torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
     assert not builds(torch.device("cpu"))
+
+
+def test_a_kernel_that_this_triton_does_not_build_is_done_without(monkeypatch):
+    """It is not tried again. Memory that has run out says nothing about the kernel."""
+    monkeypatch.setattr(choice, "_refused", set())
+    x = torch.ones(2)
+    assert choice.attempt("other", lambda: x) is x
+    with pytest.warns(UserWarning, match="does not build some.*no attribute 'tma'"):
+        assert choice.attempt("some", lambda: choice.tma) is None
+    assert choice.attempt("some", lambda: x) is None
+
+    def no_room():
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        choice.attempt("other", no_room)
+    assert choice.attempt("other", lambda: x) is x
 
 
 def test_weights_that_a_host_streams_or_patches_are_left_to_the_layer():

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .choice import HALF, builds_kernels
+from .spatial_attention import attend
 
 Progress = Callable[[int, int], None]
 
@@ -95,9 +97,24 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     for width in (320, 640):
         gate, tokens = nn.Linear(width, 256, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))
-    tokens_of_space = full(1, 128, 64)
-    jobs.append(lambda: spatial_attention(tokens_of_space, tokens_of_space, tokens_of_space, 1))
+    words = full(1, 128, 64)
+    jobs.append(lambda: spatial_attention(words, words, words, 1))
     for frames in (14, 25):
         tokens = full(frames, 16, 64)
         jobs.append(partial(temporal_attention, tokens, tokens, tokens, 1, frames))
-    return jobs
+    return jobs + _first_calls(images, full)
+
+
+def _first_calls(images: Tensor, full: Callable[..., Tensor]) -> list[Callable[[], Any]]:
+    """What has torch's libraries load their own kernels, which takes seconds too."""
+    conv, flat, single = full(64, 64, 3, 3), full(128, 64), torch.ones(1, 64, 8, 8, device=images.device)
+    clip = full(1, 64, 2, 16)[..., None]
+    return [
+        lambda: F.conv2d(images, conv, padding=1),
+        lambda: F.conv2d(single, conv.float(), padding=1),
+        lambda: F.conv3d(clip, full(64, 64, 3, 1)[..., None], padding=(1, 0, 0)),
+        lambda: F.linear(flat, flat, flat[:, 0]),
+        lambda: flat.new_zeros(128, 128).addmm_(flat, flat.t()),
+        lambda: attend(flat[None], flat[None], flat[None], 1),
+        lambda: attend(flat[None].float(), flat[None].float(), flat[None].float(), 1),
+    ]

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -46,30 +45,41 @@ def builds_kernels(device: torch.device) -> bool:
     if torch.cuda.get_device_capability(device) < (8, 0):
         return False
 
-    def trial() -> None:
+    try:
         from .gpu import mix
 
         x = torch.ones(1, 64, device=device)
         mix.mix(x, x, None, None, None, 64)
-
-    return _works(trial, "Triton builds no kernels here")
+    except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
+        warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
+        return False
+    return True
 
 
 @cache
-def builds_for_hopper(name: str, device: torch.device) -> bool:
-    """Whether the card is a Hopper and Gluon, which Triton still calls an experiment, can build gpu/`name`.py."""
-    if not builds_kernels(device) or torch.cuda.get_device_capability(device) != (9, 0):
-        return False
-    return _works(lambda: import_module(f".gpu.{name}", __package__).trial(device), f"Gluon does not build {name}")
+def is_hopper(device: torch.device) -> bool:
+    """Whether the kernels in Gluon are for this card: compute capability 9.0, and Triton works."""
+    return builds_kernels(device) and torch.cuda.get_device_capability(device) == (9, 0)
 
 
-def _works(trial: Callable[[], Any], problem: str) -> bool:
+_refused: set[str] = set()
+
+
+def attempt(name: str, work: Callable[[], Tensor | None]) -> Tensor | None:
+    """work(), by the kernel of that name; None, and once a warning, where it cannot be had.
+
+    For what is written in Gluon, which Triton still calls an experiment and may change.
+    """
+    if name in _refused:
+        return None
     try:
-        trial()
-    except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, there is another path
-        warnings.warn(f"{problem} ({error}), so a slower path is taken.", stacklevel=3)
-        return False
-    return True
+        return work()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        _refused.add(name)
+        warnings.warn(f"This Triton does not build {name} ({error}), so a slower one is taken.", stacklevel=2)
+        return None
 
 
 def channels_last(*maps: Tensor) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .choice import HALF, builds_for_hopper, fast
+from .choice import HALF, attempt, fast, is_hopper
 
 NAMES = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")  # in the order in which they are tried
 BACKENDS = [getattr(SDPBackend, name) for name in NAMES if hasattr(SDPBackend, name)]
@@ -16,11 +16,10 @@ PRIORITY = {"set_priority": True} if "set_priority" in signature(sdpa_kernel).pa
 
 def spatial_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """n s (h d) -> n s (h d)"""
-    if fast(q, dtypes=HALF) and builds_for_hopper("attention_hopper", q.device):
-        from .gpu import attention_hopper
-
-        if attention_hopper.fits(q, k, v, heads):
-            return attention_hopper.attention(q, k, v, heads)
+    if fast(q, dtypes=HALF) and is_hopper(q.device):
+        y = attempt("attention_hopper", lambda: _on_hopper(q, k, v, heads))
+        if y is not None:
+            return y
     return attend(q, k, v, heads)
 
 
@@ -33,3 +32,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     else:
         out = F.scaled_dot_product_attention(q, k, v)
     return rearrange(out, "n h s d -> n s (h d)")
+
+
+def _on_hopper(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor | None:
+    from .gpu import attention_hopper as gpu
+
+    return gpu.attention(q, k, v, heads) if gpu.fits(q, k, v, heads) else None

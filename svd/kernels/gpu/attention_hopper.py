@@ -38,12 +38,6 @@ def fits(q: Tensor, k: Tensor, v: Tensor, heads: int) -> bool:
     return q.shape[-1] == heads * WIDTH.value and all(x.is_contiguous() and x.data_ptr() % 16 == 0 for x in tensors)
 
 
-def trial(device: torch.device) -> None:
-    """The smallest of all."""
-    x = torch.ones(1, 64, WIDTH.value, device=device, dtype=torch.float16)
-    attention(x, x, x, heads=1)
-
-
 def _described(x: Tensor, rows: int) -> TensorDescriptor:
     block, layout = tile(rows)
     return TensorDescriptor.from_tensor(x, block, layout)

@@ -43,16 +43,6 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return result
 
 
-def trial(device: torch.device) -> None:
-    """A small one of each kind."""
-
-    def ones(*shape: int) -> Tensor:
-        return torch.ones(shape, device=device, dtype=torch.float16)
-
-    for k in (FEW, 2 * FEW):
-        geglu(ones(64, k), ones(256, k), ones(256))
-
-
 def _described(x: Tensor, weight: Tensor) -> tuple[TensorDescriptor, TensorDescriptor]:
     """For the copy engine. It brings the weight's rows in the order a c b d, where 32 of them are a b c d = 1 4 4 2.
 
