@@ -135,7 +135,7 @@ def plot(path: Path, results: dict[str, tuple[Counter[str], Counter[str]]], ceil
         floors = [counted[part] / 1e9 / ceiling for part in parts]
         axis.barh(parts, floors, height=0.4, color="#2f5d7e", label=f"floor at {ceiling:.0f} TFLOP/s")
         axis.set(title=title, xlabel="ms")
-        axis.legend(loc="lower right")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=90)
 
 

@@ -267,6 +267,15 @@ def test_attention_of_hopper(n, tokens, heads, dtype):
     agree(spatial_attention, 3 * q, k, v, heads, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
+def test_what_is_built_ahead_runs():
+    """On little data, every kernel and what the libraries have to load."""
+    jobs = sys.modules[f"{KERNELS}.build"]._jobs(torch.device(DEVICE), PRODUCTS[0])
+    with torch.no_grad(), kernels() as taken:
+        for job in jobs:
+            job()
+    assert taken >= {"geglu", "layer_norm", "temporal_attention"}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton brings its assembler for Linux alone.")
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_without_spilling(capability, tmp_path):
