@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from kernel_device import DEVICE, kernels, needs_triton
 from oracle import (
     CLIP_CONFIG,
     UNET_CONFIGS,
@@ -15,6 +16,7 @@ from oracle import (
     unet_config,
 )
 
+from svd_nodes.bench.shapes import Shape, pieces, plainly, rows, shapes, small_unet, small_vae, step, whole
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import CLIPConfig, UNetConfig, VAEConfig
 from svd_nodes.svd.decoding import decode
@@ -52,6 +54,39 @@ def test_vae_equals_diffusers(name):
     latent = torch.randn(6, 4, 7, 9)
     for frames in (1, 3, 6):
         assert relative(ours.decode(latent, frames), theirs.decode(latent, num_frames=frames).sample) <= TOLERANCE
+
+
+def test_many_shapes_without_gradients_and_in_pieces():
+    """Without gradients sums take their place in memory and vectors are added late. Pieces are as small as can be."""
+    unet, vae = small_unet(64, 128), small_vae(32, 64)
+    for shape in shapes(30, most=150):
+        with torch.no_grad():
+            assert relative(step(unet, shape), plainly(step, unet, shape)) <= 1e-4, shape
+            assert relative(pieces(vae, shape), plainly(whole, vae, shape)) <= 1e-5, shape
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.skipif(DEVICE == "cuda", reason="On a card, hundreds of shapes are run instead.")
+def test_kernels_together_give_what_the_plain_paths_give():
+    """All of them in one network, in the interpreter."""
+    unet, vae, shape = small_unet(64, 128), small_vae(32, 64), Shape(1, 2, 4, 2)
+    with torch.no_grad(), kernels() as taken:
+        result = step(unet, shape)
+    everywhere = {"group_norm", "mix", "temporal_conv", "upsample_conv"}
+    assert taken == everywhere | {"geglu", "layer_norm", "rearrange", "temporal_attention"}
+    assert relative(result, plainly(step, unet, shape)) <= 1e-5
+    with torch.no_grad(), kernels() as taken:
+        result = pieces(vae, shape)
+    assert taken == everywhere
+    assert relative(result, plainly(whole, vae, shape)) <= 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="There is no CUDA device.")
+def test_many_shapes_on_a_card():
+    with torch.no_grad():
+        assert len(list(rows(200, factor=1.5))) == 10
 
 
 def test_full_size_has_the_published_number_of_weights():
