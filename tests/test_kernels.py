@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -291,6 +292,15 @@ def test_where_triton_cannot_build_the_plain_paths_are_taken_with_a_warning(monk
         assert not builds(torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
     assert not builds(torch.device("cpu"))
+
+
+def test_torch_compile_is_given_the_plain_paths(monkeypatch):
+    monkeypatch.setattr(choice, "builds_kernels", lambda device: True)
+    on_a_card = SimpleNamespace(is_cuda=True, dtype=torch.float16, device=torch.device("cuda"))
+    with torch.no_grad():
+        assert choice.fast(on_a_card)
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert not choice.fast(on_a_card)
 
 
 def test_weights_that_a_host_streams_or_patches_are_left_to_the_layer():

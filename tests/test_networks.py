@@ -138,6 +138,16 @@ def test_forward_chunking_changes_nothing(dim, chunk_size):
         unet.enable_forward_chunking(-1)
 
 
+def test_torch_compile_takes_the_unet_in_one_piece():
+    config = unet_config()
+    unet = our_unet(config, diffusers_unet(config))
+    args = torch.randn(6, 8, 9, 7), torch.tensor(0.3), torch.randn(2, 1, 32), SCALARS, 3
+    with torch.no_grad():
+        expected = unet(*args)
+        unet.compile(fullgraph=True, backend="eager")  # what the compiler is given, run as it is
+        assert torch.equal(unet(*args), expected)
+
+
 def test_a_batch_of_two_clips_is_two_clips():
     config = unet_config((32, 64, 96))
     unet = our_unet(config, diffusers_unet(config))
