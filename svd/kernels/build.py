@@ -57,6 +57,8 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     weight, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
     jobs: list[Callable[[], Any]] = [
         lambda: group_norm.moments(images, 2),
+        lambda: group_norm.add_and_measure(images, images, None),
+        lambda: group_norm.add_and_measure(images, images, channels),
         lambda: group_norm.affine(moments, 16, 1, 32, channels, channels, 1e-5, vectors),
         lambda: group_norm.affine(moments, 16, 1, 32, channels, channels, 1e-5, None),
         lambda: group_norm.apply(images, factors, factors, True),
