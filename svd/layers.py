@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .kernels import group_norm, mix, temporal_conv, temporal_conv_onto, unbiased, upsample_conv
+from .kernels import add_and_measure, group_norm, temporal_conv, temporal_conv_onto, unbiased, upsample_conv
 
 Ops = Any  # torch.nn, or a namespace with the same layer classes
 
@@ -90,13 +90,17 @@ class ResBlock(nn.Module):
 
         add: (c_in,), to be added to x first. Only where the block keeps the width.
         """
+        return self.measured(x, emb, add)[0]
+
+    def measured(self, x: Tensor, emb: Tensor, add: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The same, and the result's moments if they cost nothing."""
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
         h, bias = unbiased(conv_in, group_norm(x, norm_in, add))
         # The bias and the embedding are the same at all places of an image: the norm adds them on its way.
         h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias)))
         x, skip_bias = unbiased(self.skip_connection, x)
-        return mix(x, h, add=plus(plus(bias, skip_bias), add))
+        return add_and_measure(x, h, plus(plus(bias, skip_bias), add))
 
 
 class TimeResBlock(ResBlock):
@@ -110,11 +114,16 @@ class TimeResBlock(ResBlock):
     def __init__(self, channels: int, c_emb: int | None, ops: Ops) -> None:
         super().__init__(channels, channels, c_emb, ops)
 
-    def forward(self, x: Tensor, share: Tensor, emb: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """The blend (1 - share) x + share block(x), which is x + share branch(x): b c t s, emb (b t, c_emb)."""
+    def forward(  # type: ignore[override]
+        self, x: Tensor, share: Tensor, emb: Tensor | None = None, moments: Tensor | None = None
+    ) -> Tensor:
+        """The blend (1 - share) x + share block(x), which is x + share branch(x): b c t s, emb (b t, c_emb).
+
+        moments: of x's frames, if they are known.
+        """
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
-        h, bias = temporal_conv(group_norm(x, norm_in), conv_in)
+        h, bias = temporal_conv(group_norm(x, norm_in, moments=moments), conv_in)
         add = bias if emb is None else plus(self.emb_layers(emb), bias)
         return temporal_conv_onto(x, share, group_norm(h, norm_out, add), conv_out)
 
@@ -136,9 +145,9 @@ class VideoResBlock(ResBlock):
         self, x: Tensor, emb: Tensor, frames: int, add: Tensor | None = None
     ) -> Tensor:
         """(b t) c_in h w -> (b t) c_out h w"""
-        x = super().forward(x, emb, add)
+        x, moments = self.measured(x, emb, add)
         _, temporal = self.time_mixer.shares(x.device)
-        return as_images(self.time_stack(as_clip(x, frames), temporal, emb), x.shape[-2])
+        return as_images(self.time_stack(as_clip(x, frames), temporal, emb, moments), x.shape[-2])
 
 
 class Downsample(nn.Module):

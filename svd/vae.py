@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import VAEConfig
-from .kernels import group_norm, mix, unbiased, wide_attention
+from .kernels import add_and_measure, group_norm, unbiased, wide_attention
 from .layers import GROUPS, Ops, TimeResBlock, Upsample, as_clip, as_images, plus, share
 
 
@@ -30,10 +30,14 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(b t) c_in h w -> (b t) c_out h w"""
+        return self.measured(x)[0]
+
+    def measured(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same, and the result's moments if they cost nothing."""
         h, bias = unbiased(self.conv1, group_norm(x, self.norm1))
         h, bias = unbiased(self.conv2, group_norm(h, self.norm2, bias))
         x, skip_bias = unbiased(self.nin_shortcut, x)
-        return mix(x, h, add=plus(bias, skip_bias))
+        return add_and_measure(x, h, plus(bias, skip_bias))
 
 
 class VideoResnetBlock(ResnetBlock):
@@ -45,8 +49,9 @@ class VideoResnetBlock(ResnetBlock):
         self.mix_factor = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        x = super().forward(x, frames)
-        return as_images(self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device)), x.shape[-2])
+        x, moments = self.measured(x)
+        blended = self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device), moments=moments)
+        return as_images(blended, x.shape[-2])
 
 
 class AttnBlock(nn.Module):

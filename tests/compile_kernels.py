@@ -44,7 +44,7 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
     shares = {"X_SHARE": True, "Y_SHARE": True, "ADDS": True}
     product = {"ROWS": 128, "COLUMNS": 64, "DEPTH": 32}
     found = [
-        (group_norm._moments, [HALF, FLOAT, *[INT] * 4], tile, {}),
+        (group_norm._moments, [*[HALF] * 4, FLOAT, *[INT] * 4], {"SUMS": True, "ADDS": True, **tile}, {}),
         (group_norm._affine, [FLOAT, *[HALF] * 3, FLOAT, FLOAT, *[INT] * 6, REAL],
             {"ADDS": True, "SPLITS": 16, "CHANNELS": 128}, {}),
         (group_norm._apply, [HALF, FLOAT, FLOAT, HALF, INT, INT], {"SILU": True, **tile}, {}),

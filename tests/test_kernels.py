@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from svd_nodes.svd.kernels import (
+    add_and_measure,
     choice,
     concatenate,
     geglu,
@@ -31,6 +33,7 @@ from svd_nodes.svd.kernels import (
     wide_attention,
 )
 from svd_nodes.svd.kernels.rearrange import upsample
+from svd_nodes.svd.layers import as_clip
 
 pytestmark = needs_triton
 HALF = [torch.float16, torch.bfloat16]
@@ -98,6 +101,25 @@ def test_group_norm_of_clips(clip, h, w, count, width, adds, seed):
             dtype=dtype,
             tolerance=NORM[dtype],
         )
+
+
+@many
+@given(clips, side, side, groups, width_of_group, st.booleans(), st.integers(0, 2), seeds)
+def test_a_sum_and_the_norm_that_follows_it(clip, h, w, count, width, adds, after, seed):
+    """The sum's moments are the norm's: of its images, of whole clips, and where the norm adds vectors of its own."""
+    torch.manual_seed(seed)
+    (b, t), c = clip, count * width
+    add, vector = randn(c) if adds else None, [None, randn(c), randn(b * t, c)][after]
+
+    def sum_and_norm(x: Tensor, y: Tensor, add: Tensor | None, norm: nn.Module, vector: Tensor | None) -> Tensor:
+        total, moments = add_and_measure(x, y, add)
+        seen = total if seed % 2 else as_clip(total, t)
+        normed = group_norm(seen, norm, vector, moments=moments)
+        return torch.cat([total.flatten(), normed.flatten()])
+
+    for dtype in DTYPES:
+        given = maps(b * t, c, h, w) + 0.5, maps(b * t, c, h, w), add, fill(nn.GroupNorm(count, c)), vector
+        agree(sum_and_norm, *given, dtype=dtype, tolerance=2 * NORM[dtype])
 
 
 def test_group_norm_in_many_pieces_far_from_zero():
@@ -333,6 +355,15 @@ def test_a_kernel_that_this_triton_does_not_build_is_done_without(monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         choice.attempt("other", no_room)
     assert choice.attempt("other", lambda: x) is x
+
+
+def test_torch_compile_is_given_the_plain_paths(monkeypatch):
+    monkeypatch.setattr(choice, "builds_kernels", lambda device: True)
+    on_a_card = SimpleNamespace(is_cuda=True, dtype=torch.float16, device=torch.device("cuda"))
+    with torch.no_grad():
+        assert choice.fast(on_a_card)
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert not choice.fast(on_a_card)
 
 
 def test_weights_that_a_host_streams_or_patches_are_left_to_the_layer():

@@ -1,7 +1,10 @@
 """The networks against diffusers' own, fp32, the same random weights, in several shapes of model."""
 
+import sys
+
 import pytest
 import torch
+from kernel_device import DEVICE, kernels, needs_triton
 from oracle import (
     CLIP_CONFIG,
     UNET_CONFIGS,
@@ -15,6 +18,7 @@ from oracle import (
     unet_config,
 )
 
+from svd_nodes.bench.shapes import Shape, pieces, plainly, rows, shapes, small_unet, small_vae, step, whole
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import CLIPConfig, UNetConfig, VAEConfig
 from svd_nodes.svd.decoding import decode
@@ -52,6 +56,41 @@ def test_vae_equals_diffusers(name):
     latent = torch.randn(6, 4, 7, 9)
     for frames in (1, 3, 6):
         assert relative(ours.decode(latent, frames), theirs.decode(latent, num_frames=frames).sample) <= TOLERANCE
+
+
+def test_many_shapes_without_gradients_and_in_pieces():
+    """Without gradients sums take their place in memory and vectors are added late. Pieces are as small as can be."""
+    unet, vae = small_unet(64, 128), small_vae(32, 64)
+    for shape in shapes(30, most=150):
+        with torch.no_grad():
+            assert relative(step(unet, shape), plainly(step, unet, shape)) <= 1e-4, shape
+            assert relative(pieces(vae, shape), plainly(whole, vae, shape)) <= 1e-5, shape
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.skipif(DEVICE == "cuda", reason="On a card, hundreds of shapes are run instead.")
+def test_kernels_together_give_what_the_plain_paths_give(monkeypatch):
+    """All of them in one network, in the interpreter; small maps too are upsampled in phases."""
+    monkeypatch.setattr(sys.modules["svd_nodes.svd.kernels.upsample_conv"], "FEWEST", 1)
+    unet, vae, shape = small_unet(64, 128), small_vae(32, 64), Shape(1, 2, 4, 2)
+    with torch.no_grad(), kernels() as taken:
+        result = step(unet, shape)
+    everywhere = {"group_norm", "temporal_conv", "upsample_conv"}
+    transformers = {"geglu", "layer_norm", "mix", "rearrange", "spatial_attention", "temporal_attention"}
+    assert taken == everywhere | transformers
+    assert relative(result, plainly(step, unet, shape)) <= 1e-5
+    with torch.no_grad(), kernels() as taken:
+        result = pieces(vae, shape)
+    assert taken == everywhere
+    assert relative(result, plainly(whole, vae, shape)) <= 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="There is no CUDA device.")
+def test_many_shapes_on_a_card():
+    with torch.no_grad():
+        assert len(list(rows(200, factor=1.5))) == 10
 
 
 def test_full_size_has_the_published_number_of_weights():
@@ -101,6 +140,16 @@ def test_forward_chunking_changes_nothing(dim, chunk_size):
         unet.enable_forward_chunking(1, 2)
     with pytest.raises(ValueError, match="chunk_size is -1"):
         unet.enable_forward_chunking(-1)
+
+
+def test_torch_compile_takes_the_unet_in_one_piece():
+    config = unet_config()
+    unet = our_unet(config, diffusers_unet(config))
+    args = torch.randn(6, 8, 9, 7), torch.tensor(0.3), torch.randn(2, 1, 32), SCALARS, 3
+    with torch.no_grad():
+        expected = unet(*args)
+        unet.compile(fullgraph=True, backend="eager")  # what the compiler is given, run as it is
+        assert torch.equal(unet(*args), expected)
 
 
 def test_a_batch_of_two_clips_is_two_clips():

@@ -6,7 +6,7 @@ otherwise calls the layer, which may be a host's that streams its weights.
 
 from .build import begin, build
 from .geglu import geglu
-from .group_norm import group_norm
+from .group_norm import add_and_measure, group_norm
 from .layer_norm import layer_norm, layer_norm_and_copy
 from .linear import add_linear, unbiased
 from .mix import mix
@@ -18,6 +18,7 @@ from .upsample_conv import upsample_conv
 from .wide_attention import wide_attention
 
 __all__ = [
+    "add_and_measure",
     "add_linear",
     "added",
     "attend",

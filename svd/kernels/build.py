@@ -73,6 +73,8 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     taps, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
     jobs: list[Callable[[], Any]] = [
         lambda: group_norm.moments(images, 2),
+        lambda: group_norm.add_and_measure(images, images, None),
+        lambda: group_norm.add_and_measure(images, images, channels),
         lambda: group_norm.apply(images, factors, factors, True),
         lambda: group_norm.apply(images, factors, factors, False),
         lambda: mix.mix(images, images, None, None, vectors, 64),

@@ -14,9 +14,13 @@ ANY = (*HALF, torch.float32)
 
 
 def fast(x: Tensor, *layers: Any, dtypes: tuple[torch.dtype, ...] = ANY) -> bool:
-    """Whether a Triton kernel can take x and these layers' weights: on an NVIDIA card, for inference."""
+    """Whether a Triton kernel can take x and these layers' weights: on an NVIDIA card, for inference.
+
+    torch.compile is given the plain paths: it makes its own kernels of them.
+    """
     return (
         x.is_cuda
+        and not torch.compiler.is_compiling()
         and x.dtype in dtypes
         and not torch.is_grad_enabled()
         and builds_kernels(x.device)

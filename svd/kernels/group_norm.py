@@ -11,10 +11,13 @@ from torch.nn import functional as F
 from .choice import channels_last, fast
 
 
-def group_norm(x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = True) -> Tensor:
+def group_norm(
+    x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = True, moments: Tensor | None = None
+) -> Tensor:
     """silu(norm(x + add)), or without the SiLU: (n c h w) -> (n c h w).
 
     add: (c,) for all; (n c), one vector for each of the n; or (n h, c), one for each row of each, a clip's frames say.
+    moments: x's, if `add_and_measure` gave them.
     """
     if add is not None and add.ndim == 1:
         add = add.expand(len(x), -1)
@@ -22,9 +25,10 @@ def group_norm(x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = Tru
         from .gpu import group_norm as gpu
 
         segments = len(x) if add is None else len(add)
-        rows = x.numel() // (x.shape[1] * segments)
         add = None if add is None else add.contiguous()
-        moments = gpu.moments(x, segments)
+        if moments is None or (add is not None and len(moments) != segments):
+            moments = gpu.moments(x, segments)
+        rows = x.numel() // (x.shape[1] * len(moments))
         factors = gpu.affine(moments, rows, len(x), norm.num_groups, norm.weight, norm.bias, norm.eps, add)
         return gpu.apply(x, *factors, silu)
     if add is not None:
@@ -34,6 +38,19 @@ def group_norm(x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = Tru
         x = x.as_strided(x.shape, (x.numel(), *x.stride()[1:]))
     y = norm(x)
     return F.silu(y, inplace=not torch.is_grad_enabled()) if silu else y
+
+
+def add_and_measure(x: Tensor, y: Tensor, add: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """x + y + add, (n c h w) with (c,) or None, and the moments of every image of it for a norm that follows.
+
+    None where the norm takes them by itself.
+    """
+    if fast(x) and channels_last(x, y):
+        from .gpu import group_norm as gpu
+
+        return gpu.add_and_measure(x, y, add)
+    result = x + y
+    return result if add is None else result + add[:, None, None], None
 
 
 def as_map(add: Tensor, x: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """GroupNorm over channels-last memory in three kernels: moments of every segment, their merging, and the map.
 
+The first can also write the map whose moments it takes, as the sum of two, and spares the norm a reading.
+
 A segment is a run of rows (places) that shares what is added to it, an image say; a norm over a clip takes its
 statistics over all of the clip's segments. Memory is [segments, rows, c]. Moments are the mean and the sum of squared
 deviations of each channel, merged as Chan, Golub and LeVeque (1979) do: in a fixed order, and without cancellation.
@@ -16,31 +18,61 @@ ROWS_PER_SPLIT, MOST_SPLITS = 1024, 256
 
 def moments(x: Tensor, segments: int) -> Tensor:
     """(n c h w) channels-last -> (segments, splits, 2, c) fp32: mean and squared deviations of each split's rows."""
+    return _measure(x, x, None, x, segments, sums=False)
+
+
+def add_and_measure(x: Tensor, y: Tensor, add: Tensor | None) -> tuple[Tensor, Tensor]:
+    """x + y + add, (n c h w) channels-last with (c,) or None, and its moments, a segment an image."""
+    result = torch.empty_like(x)
+    return result, _measure(x, y, add, result, len(x), sums=True)
+
+
+def _measure(x: Tensor, y: Tensor, add: Tensor | None, to: Tensor, segments: int, sums: bool) -> Tensor:
     c = x.shape[1]
     rows = x.numel() // (c * segments)
     splits = min(triton.cdiv(rows, ROWS_PER_SPLIT), MOST_SPLITS)
     result = torch.empty(segments, splits, 2, c, device=x.device, dtype=torch.float32)
     _moments[(segments * splits, triton.cdiv(c, CHANNELS))](
-        x, result, c, rows, triton.cdiv(rows, splits), splits, ROWS=ROWS, CHANNELS=CHANNELS
-    )
+        x, y, x if add is None else add, to, result, c, rows, triton.cdiv(rows, splits), splits,
+        SUMS=sums, ADDS=add is not None, ROWS=ROWS, CHANNELS=CHANNELS,
+    )  # fmt: skip
     return result
 
 
 @triton.jit(do_not_specialize=["rows", "rows_per_split", "splits"])
-def _moments(x, result, c, rows, rows_per_split, splits, ROWS: tl.constexpr, CHANNELS: tl.constexpr):
+def _moments(
+    x, y, add, to, result, c, rows, rows_per_split, splits,
+    SUMS: tl.constexpr, ADDS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Of x; or of x + y + add, which is then written."""
     index = tl.program_id(0)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    x += (index // splits).to(tl.int64) * rows * c
+    segment = (index // splits).to(tl.int64) * rows * c
+    x += segment
+    y += segment
+    to += segment
+    if ADDS:
+        vector = tl.load(add + channel, channel < c, 0.0).to(tl.float32)[None, :]
     begin = (index % splits) * rows_per_split
     end = tl.minimum(begin + rows_per_split, rows)
     # Counted from a value of the channel's own, so that the squares do not cancel.
     origin = tl.load(x + begin.to(tl.int64) * c + channel, channel < c, 0.0).to(tl.float32)
+    if SUMS:
+        origin += tl.load(y + begin.to(tl.int64) * c + channel, channel < c, 0.0).to(tl.float32)
     total = tl.zeros([ROWS, CHANNELS], tl.float32)
     squares = tl.zeros([ROWS, CHANNELS], tl.float32)
     for first in range(begin, end, ROWS):
         row = first + tl.arange(0, ROWS)
         there = (row < end)[:, None] & (channel < c)[None, :]
-        value = tl.load(x + row[:, None].to(tl.int64) * c + channel[None, :], there, 0.0).to(tl.float32)
+        place = row[:, None].to(tl.int64) * c + channel[None, :]
+        value = tl.load(x + place, there, 0.0).to(tl.float32)
+        if SUMS:
+            value += tl.load(y + place, there, 0.0).to(tl.float32)
+            if ADDS:
+                value += vector
+            rounded = value.to(to.dtype.element_ty)
+            tl.store(to + place, rounded, there)
+            value = rounded.to(tl.float32)
         off = tl.where(there, value - origin[None, :], 0.0)
         total += off
         squares += off * off
