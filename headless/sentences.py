@@ -10,8 +10,11 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Turns what a user can do something about into one sentence on stderr and an exit code."""
+def sentences(works_here: bool = True) -> Iterator[None]:
+    """Turns what a user can do something about into one sentence on stderr and an exit code.
+
+    works_here: a missing checkpoint is missing on this machine.
+    """
     from ..svd.errors import InputError, NonFiniteError
 
     try:
@@ -22,7 +25,7 @@ def sentences() -> Iterator[None]:
     except InputError as error:
         from .advice import advice
 
-        fail(str(error), BAD_INPUT, advice(str(error)))
+        fail(str(error), BAD_INPUT, advice(str(error)) if works_here else None)
     except (NonFiniteError, MemoryError) as error:
         fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
     except OSError as error:

@@ -33,7 +33,7 @@ class Spec:
 
     @property
     def choices(self) -> list[Any]:
-        return list(self.options.get("options", []))
+        return list(self.options.get("options") or [])
 
 
 def specs(info: Info) -> dict[str, Spec]:

@@ -29,6 +29,7 @@ def _info(inputs: dict[str, Any], is_output: bool = False, name: str = "") -> di
     return {"input": {"required": inputs}, "output": [], "display_name": name, "output_node": is_output}
 
 
+OWN["StableVideoLoadCheckpoint"]["input"]["required"]["checkpoint"][1]["options"] = ["svd_nano.safetensors"]
 INFOS = OWN | {
     "LoadImage": _info({"image": [["a.png"], {"image_upload": True}]}, name="Load Image"),
     "CreateVideo": _info({"images": ["IMAGE"], "fps": ["FLOAT", {"default": 30.0}]}, name="Create Video"),
@@ -63,6 +64,7 @@ class StandIn:
         self.refuses = False
         self.allowed: int | None = None  # so many are rendered, then what is queued waits
         self.away = False
+        self.odd: dict[str, tuple[bytes, int]] = {}  # what comes instead, by the first part of the path
         self.prompts: dict[str, Any] = {}
         self._sockets: dict[str, socket.socket] = {}
         self._lock = threading.RLock()
@@ -183,11 +185,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    @property
+    def odd(self) -> tuple[bytes, int] | None:
+        return self.stand_in.odd.get(urlsplit(self.path).path.split("/")[1])
+
     def do_GET(self) -> None:
         server, url = self.stand_in, urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if server.away:
             self.reply(status=503)
+        elif self.odd:
+            self.reply(*self.odd)
         elif url.path == "/ws":
             self._upgrade(query["clientId"])
         elif url.path == "/object_info":
@@ -210,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         server, body = self.stand_in, self.rfile.read(int(self.headers["Content-Length"]))
         if server.away:
             self.reply(status=503)
+        elif self.odd:
+            self.reply(*self.odd)
         elif self.path == "/upload/image":
             self._upload(body)
         elif self.path == "/prompt":

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -234,13 +235,24 @@ def test_a_client_that_dies_before_it_could_collect_renders_nothing_again(folder
     assert [job["state"] for job in records()] == ["done"] * 8
 
 
-def test_a_deleted_result_is_fetched_again_and_more_can_be_asked_for(folder, server):
+def test_a_deleted_result_is_fetched_again(folder, server):
     assert call(server, *EIGHT)[0] == 0
     os.remove("output/a_seed2.mp4")
     assert call(server, *EIGHT, "--resume")[0] == 0
     assert_whole(server)
-    assert call(server, "--image", "a.png", "--image", "b.png", "--seeds", "1-5", "--resume")[0] == 0
-    assert_whole(server, 10)
+
+
+def test_a_result_altered_at_equal_length_is_fetched_again_and_kept(folder, server):
+    assert call(server, *EIGHT)[0] == 0
+    clip = Path("output/a_seed2.mp4")
+    altered = clip.read_bytes()[:-1] + b"!"
+    clip.write_bytes(altered)
+    code, out, err = call(server, *EIGHT, "--resume")
+    assert code == 0, err
+    assert "output/a_seed2_00001_.mp4" in out.splitlines()
+    assert clip.read_bytes() == altered
+    clip.unlink()
+    assert_whole(server)
 
 
 def test_ctrl_c_takes_the_jobs_back_and_says_how_to_go_on(folder, server):
@@ -269,7 +281,7 @@ def test_a_server_that_stays_away(folder, server):
     server.cut()
     code, _, err = end()
     assert code == 1
-    assert f"The server at {server.url} has been away for 0.2 s. Start it again." in err
+    assert f"The server at {server.url} has been away for 0.2 s (it answered 503). Start it again." in err
     assert "--resume" in err
     server.away = False
     server.allowed = None
@@ -329,16 +341,20 @@ def test_nodes_that_the_server_does_not_have(folder, server):
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["--server", "127.0.0.1:9"], 1, "There is no server at http://127.0.0.1:9 ("),
+        (["--server", "127.0.0.1:9"], 1, "No ComfyUI answers at http://127.0.0.1:9 ("),
         (["--server", "ftp://here"], 2, '"--server ftp://here" is no address, such as http://127.0.0.1:8188.'),
         (["--image", "none.png"], 2, "The picture none.png cannot be read: No such file or directory."),
         (["--image", "text.png"], 2, "The picture text.png cannot be read: it is damaged or no picture"),
         (["--image", "half.png"], 2, "The picture half.png cannot be read: it is damaged or no picture"),
-        (["--image", "a.png", "--image", "twin.png"], 2, "The pictures a.png and twin.png are the same"),
+        (["--image", "a.png", "--image", "twin.png"], 2, "a.png and twin.png hold the same picture"),
         (["--seeds", "4-1"], 2, "4-1 runs backwards; write 1-4."),
         (["--seeds", "1,2,1"], 2, "holds 1 twice"),
         (["--seeds", "one"], 2, "is not of the form 1-8 or 3,5,7."),
         (["--seeds", "1-999999999999"], 2, "more than 10,000 clips"),
+        (["--seeds", "1-9999,10000-19999"], 2, "more than 10,000 clips"),
+        (["--seeds", "9" * 5000], 2, '9...": a seed has 20 digits at most.'),
+        (["--seeds", ""], 2, "is not of the form 1-8 or 3,5,7."),
+        (["--set", "1.checkpoint=svd_xt.safetensors"], 2, 'has no checkpoint "svd_xt.safetensors": put it in models/'),
         (["--seeds", str(2**64)], 2, "but the most is 18446744073709551615"),
         (
             ["--image", "a.png", "--image-node", "9"],
@@ -356,14 +372,94 @@ def test_bad_input(words, code, sentence, folder, server):
     found, out, err = call(server, *words)
     assert (found, out) == (code, ""), err
     assert sentence in err
+    assert len(err.splitlines()) == 1
     assert not server.prompts
+    assert not Path("output").exists()
 
 
 def test_what_answers_is_no_editor(folder, server, monkeypatch):
     monkeypatch.setattr("stand_in.INFOS", {"hello": "world"})
     code, _, err = call(server, "--image", "a.png")
     assert code == 2
-    assert f"What answers at {server.url} is no ComfyUI" in err
+    assert f'What answers at {server.url} is no ComfyUI: it says "{{"hello": "world"}}"; give' in err
+
+
+PAGE = (b"<html><style>b {}</style><body><h1>Out of\n luck</h1>" + b"x" * 999, 500)
+ODD = {
+    "an error": (PAGE, '500 to {}: "Out of luck xxx'),
+    "a page": ((PAGE[0], 200), 'answered {} as no ComfyUI does: "Out of luck xxx'),
+    "half an answer": (
+        (b'{"queue_running": [', 200),
+        """answered {} as no ComfyUI does: "{{"queue_running": [".""",
+    ),
+    "another answer": ((b"[1, 2]", 200), 'answered {} as no ComfyUI does: "[1, 2]".'),
+    "nothing": ((b"", 200), "answered {} as no ComfyUI does: nothing."),
+    "a login": ((b"", 401), "wants a login or forbids {}; ask whoever runs it."),
+}
+
+
+def test_a_server_that_sends_no_messages(folder, server):
+    server.odd = {"ws": PAGE}
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 1
+    assert err == f"failed  The server at {server.url} sends no messages (it answered 500 to /ws).\n"
+    assert not Path("output").exists()
+
+
+@pytest.mark.parametrize("path", ["/upload/image", "/prompt", "/queue", "/history"])
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_answer_is_told_and_the_queue_can_go_on(path, kind, folder, server):
+    answer, sentence = ODD[kind]
+    server.odd = {path.split("/")[1]: answer}
+    code, _, err = call(server, *EIGHT)
+    told = [re.sub("/history/[-0-9a-f]+", "/history", line) for line in err.splitlines() if line.startswith("failed")]
+    assert (code, len(told)) == (1, 1), err
+    assert sentence.format(path) in told[0]
+    assert told[0].endswith("To go on, give the same command with --resume.") == Path("output/manifest.json").exists()
+    assert len(told[0]) < 500
+    server.odd = {}
+    resume = ["--resume"] if Path("output").exists() else []
+    code, _, err = call(server, *EIGHT, *resume)
+    assert code == 0, err
+    assert_whole(server)
+
+
+@pytest.mark.parametrize("status", [{"messages": [1]}, [], {"completed": False, "messages": [["execution_error", {}]]}])
+def test_a_history_of_another_shape(status, folder, server, monkeypatch):
+    monkeypatch.setattr(server, "_end", lambda job, *_: odd(job))
+
+    def odd(job):
+        server.history[job[0]] = {"status": status, "outputs": {"10": 3}}
+        server.running = None
+
+    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 1
+    assert re.search("answered /history/[-0-9a-f]+ as no ComfyUI does", err)
+
+
+def test_messages_of_another_shape_are_passed_over(folder, server, monkeypatch):
+    tell = server.tell
+
+    def babble(client, kind, data):
+        for strange in ({"value": "x", "max": None}, {"node": [3]}):
+            tell(client, kind, {**data, **strange})
+        for text in (b"5", b"{", b"[]", b'{"type": "x", "data": 3}'):
+            server._sockets[client].sendall(bytes([0x81, len(text)]) + text)
+        tell(client, kind, data)
+
+    monkeypatch.setattr(server, "tell", babble)
+    code, _, err = call(server, *EIGHT)
+    assert code == 0, err
+    assert_whole(server)
+
+
+def test_a_folder_that_was_there_stays_and_keeps_nothing_of_ours(folder, server):
+    Path("output/mine").mkdir(parents=True)
+    assert call(server, "--resume")[0] == 2
+    assert os.listdir("output") == ["mine"]
+    assert call(server, "--output", "new/and/new", "--resume")[0] == 2
+    assert not Path("new").exists()
 
 
 def test_another_queue_in_the_same_folder(folder, server):
@@ -383,7 +479,22 @@ def test_a_manifest_of_other_work(folder, server):
     assert call(server, "--image", "a.png")[0] == 0
     code, _, err = call(server, "--image", "a.png", "--resume", "--set", "StableVideoSample.steps=3")
     assert code == 2
-    assert "has a from another workflow, picture or setting; choose another --output." in err
+    assert "output/manifest.json is of a queue with another --set; give its own command with --resume" in err
+    for words, what in (
+        (["--image", "a.png", "--seeds", "1-2"], "another --seeds;"),
+        (["--image", "b.png"], "another --image;"),
+        (["--image", "a.png", "--image", "b.png"], "another --image;"),
+        (["--seeds", "7"], "another --seeds and another --image;"),
+        (["--set", "2.image=a.png"], "another --set and another --image;"),
+    ):
+        code, out, err = call(server, *words, "--resume")
+        assert (code, out) == (2, "")
+        assert f"is of a queue with {what}" in err
+    prompt = json.loads((WORKFLOWS / "api" / "quickstart.json").read_text())
+    prompt["8"]["inputs"]["steps"] = 3
+    Path("quickstart").write_text(json.dumps(prompt))
+    assert "is of a queue with another workflow;" in call(server, "--image", "a.png", "--resume")[2]
+    assert sum(server.rendered.values()) == 1
     Path("output/manifest.json").write_text("[]")
     assert "is no manifest of svd-nodes" in call(server, "--image", "a.png", "--resume")[2]
 

@@ -41,7 +41,7 @@ def queue(
     ] = 300,
 ) -> None:
     """Make clips on a running editor: every picture with every seed. Prints the files it brought home."""
-    with sentences():
+    with sentences(works_here=False):
         from .session import Options, start
 
         start(Options(workflow, server, images or [], settings or [], seeds, image_node, output, resume, patience))

@@ -1,23 +1,29 @@
 """The editor's messages, as they come: which node works, how far it is, what is over."""
 
 import json
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import websocket
 
-from .server import Unreachable
+from .server import BUSY, Strange, Unreachable
 
 
 class Events:
     """One connection. The server sends it what concerns the workflows queued under `client_id`."""
 
     def __init__(self, url: str, client_id: str) -> None:
-        self._url = f"ws{url.removeprefix('http')}/ws?{urlencode({'clientId': client_id})}"
+        self._server, self._url = url, f"ws{url.removeprefix('http')}/ws?{urlencode({'clientId': client_id})}"
 
     def __enter__(self) -> Self:
         try:
             self._socket = websocket.create_connection(self._url, timeout=10)
+        except websocket.WebSocketBadStatusException as error:
+            what = f"it answered {error.status_code}"
+            if error.status_code in BUSY:
+                raise Unreachable(what) from error
+            raise Strange(f"The server at {self._server} sends no messages ({what} to /ws).") from error
         except (websocket.WebSocketException, OSError) as error:
             raise Unreachable(str(error)) from error
         return self
@@ -25,8 +31,8 @@ class Events:
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown()  # no farewell: the server may be gone
 
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None if none came in this time, or only a preview picture."""
+    def receive(self, seconds: float) -> tuple[str, dict[str, Any]] | None:
+        """The next message's kind and data; None if none came in this time, or nothing that can be read."""
         try:
             self._socket.settimeout(seconds)
             message = self._socket.recv()
@@ -34,8 +40,11 @@ class Events:
             return None
         except (websocket.WebSocketException, OSError) as error:
             raise Unreachable(str(error)) from error
-        if isinstance(message, bytes):
+        if isinstance(message, bytes):  # a preview picture
             return None
         if not message:  # what a closed connection gives
             raise Unreachable("the connection was closed")
-        return json.loads(message)
+        with suppress(ValueError, TypeError, KeyError):
+            event = json.loads(message)
+            return str(event["type"]), dict(event["data"])
+        return None

@@ -4,10 +4,11 @@ With it a client that was killed, or that comes back after the server was restar
 under which ids the server may still know the others.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,12 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from ...svd.errors import InputError
+from ..files import prepare_folder
 from .plan import Job
 
 NAME = "manifest.json"
 VERSION = 1
+OPTIONS = {"settings": "--set", "seeds": "--seeds"}  # what the manifest calls them, and the command line
 
 State = Literal["waiting", "queued", "done", "failed"]
 
@@ -75,42 +78,51 @@ class Manifest:
             os.fsync(file.fileno())
         temporary.replace(self.path)
 
-    def take(self, jobs: Iterable[Job]) -> list[Record]:
-        """The record of each job, a new one where there is none; what had failed waits again.
+    def require_same(self, asked: Mapping[str, Any], jobs: Sequence[Job]) -> None:
+        """InputError if this manifest was made for other work than these jobs; it names the options that differ."""
+        if {record.name: record.key for record in self.jobs} == {job.name: job.key for job in jobs}:
+            return
+        now = {"settings": asked["settings"], "seeds": asked["seeds"]}
+        other = [OPTIONS[name] for name, value in now.items() if self.asked.get(name) != value]
+        if {job.picture.sha256 if job.picture else None for job in jobs} != {job.picture_sha256 for job in self.jobs}:
+            other.append("--image")
+        raise InputError(
+            f"{self.path} is of a queue with {_listed(other) or 'another workflow'}; "
+            "give its own command with --resume, or choose another --output."
+        )
 
-        Raises:
-            InputError: a name stands for other work already.
-        """
-        known = {record.name: record for record in self.jobs}
-        taken: list[Record] = []
-        for job in jobs:
-            record = known.get(job.name)
-            if record is None:
-                record = Record.of(job)
-                self.jobs.append(record)
-            elif record.key != job.key:
-                raise InputError(
-                    f"{self.path} has {job.name} from another workflow, picture or setting; choose another --output."
-                )
+    def go_on(self) -> None:
+        """What had failed waits again, and so does what was done and is not there any more, or was altered."""
+        for record in self.jobs:
             if record.state == "failed":
                 record.state, record.prompt_id, record.error = "waiting", None, None
             elif record.state == "done" and not self._has(record):
                 record.state, record.files = "queued", []  # the server may still have them
-            taken.append(record)
-        return taken
 
     def _has(self, record: Record) -> bool:
-        """Whether its files are still there."""
-        places = [(self.path.parent / result.file, result.bytes) for result in record.files]
-        return all(path.is_file() and path.stat().st_size == size for path, size in places)
+        """Whether its files are still there, as they came."""
+        return all(_is(self.path.parent / result.file, result) for result in record.files)
 
 
-def new(folder: Path, server: str, asked: Mapping[str, Any], client_id: str) -> Manifest:
-    """An empty one. InputError if the folder has one already."""
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is(path: Path, result: Result) -> bool:
+    return path.is_file() and path.stat().st_size == result.bytes and sha256_of(path) == result.sha256
+
+
+def _listed(options: Sequence[str]) -> str:
+    return f"another {' and another '.join(options)}" if options else ""
+
+
+def new(folder: Path, server: str, asked: Mapping[str, Any], client_id: str, jobs: Sequence[Job]) -> Manifest:
+    """One in which every job waits. InputError if the folder has one already."""
     path = folder / NAME
     if path.exists():
         raise InputError(f"{path} is of an earlier queue: finish that with --resume, or choose another --output.")
-    return Manifest(path, server, dict(asked), client_id, [])
+    return Manifest(path, server, dict(asked), client_id, list(map(Record.of, jobs)))
 
 
 def read(folder: Path) -> Manifest:
@@ -131,7 +143,12 @@ def read(folder: Path) -> Manifest:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps a second client away from this folder's manifest, on this machine; a client that dies lets go of it."""
+    """Keeps a second client away from this folder's manifest, on this machine; a client that dies lets go of it.
+
+    The folder is made if need be. If there is no manifest in the end, nothing else that was made here is left.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    prepare_folder(folder)
     lock = FileLock(folder / f".{NAME}.lock")
     try:
         lock.acquire(timeout=0)
@@ -140,4 +157,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # whatever keeps them from being taken away again, they do no harm
+            if not (folder / NAME).exists():
+                Path(lock.lock_file).unlink()
+                for path in made:
+                    path.rmdir()
         lock.release()

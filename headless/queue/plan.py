@@ -15,9 +15,11 @@ from ...svd.errors import InputError
 from ..files import name_problem
 from ..graph import Graph, Info, Node, parse
 from ..settings import Change, changed, read_prompt, read_setting
-from ..values import Spec, out_of_range, specs
+from ..values import Spec, not_a_choice, out_of_range, specs
 
+LOADER = "StableVideoLoadCheckpoint"
 MOST = 10_000  # jobs; the editor's own memory of what it has done goes no further back
+DIGITS = 20  # of the largest seed, 2**64 - 1
 SEEDS = ("seed", "noise_seed")  # what the editor takes for seeds even where a node does not say so
 
 
@@ -68,18 +70,21 @@ class Asked:
 def read_seeds(text: str) -> list[int]:
     """ "1-8,20" -> 1 to 8, and 20. InputError on anything else, or on a seed given twice."""
     seeds: list[int] = []
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise InputError(f'"--seeds {text}" is not of the form 1-8 or 3,5,7.')
+            raise InputError(f'"--seeds {shown}" is not of the form 1-8 or 3,5,7.')
+        if max(len(first), len(last)) > DIGITS:
+            raise InputError(f'"--seeds {shown}": a seed has {DIGITS} digits at most.')
         low, high = int(first), int(last or first)
         if low > high:
-            raise InputError(f'"--seeds {text}": {low}-{high} runs backwards; write {high}-{low}.')
-        if high - low >= MOST:
-            raise InputError(f'"--seeds {text}" means more than {MOST:,} clips of a picture; ask for fewer at a time.')
+            raise InputError(f'"--seeds {shown}": {low}-{high} runs backwards; write {high}-{low}.')
+        if len(seeds) + high - low >= MOST:
+            raise InputError(f'"--seeds {shown}" means more than {MOST:,} clips of a picture; ask for fewer at a time.')
         seeds.extend(range(low, high + 1))
     if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
-        raise InputError(f'"--seeds {text}" holds {twice[0]} twice; leave one out.')
+        raise InputError(f'"--seeds {shown}" holds {twice[0]} twice; leave one out.')
     return seeds
 
 
@@ -98,7 +103,9 @@ def read_pictures(paths: Iterable[Path]) -> list[Picture]:
             raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
         picture = Picture(path, hashlib.sha256(data).hexdigest())
         if twin := next((other for other in pictures if other.sha256 == picture.sha256), None):
-            raise InputError(f"The pictures {twin.path} and {path} are the same; leave one out.")
+            raise InputError(
+                f"{twin.path} and {path} hold the same picture and would make the same clips; leave one out."
+            )
         pictures.append(picture)
     return pictures
 
@@ -117,6 +124,8 @@ def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -
     changes = [read_setting(setting, graph, infos) for setting in asked.settings]
     prompt = changed(prompt, changes)
     graph = parse(prompt, infos)
+    if lacking := next(filter(None, (_no_checkpoint(node, infos) for node in graph.values())), None):
+        raise InputError(lacking)
     place = _picture_place(graph, infos, asked) if asked.pictures else None
     seeds = _seed_places(graph, infos, changes, asked.seeds) if asked.seeds else []
     jobs = list(_combinations(prompt, asked, place, seeds))
@@ -157,6 +166,19 @@ def _stems(pictures: Sequence[Picture]) -> dict[str, str]:
 def _not_there(node: Node) -> str:
     what = "install svd-nodes there" if node.class_type.startswith("StableVideo") else "install its pack there"
     return f'{node} is of the kind "{node.class_type}", which the server does not have: {what} and restart it.'
+
+
+def _no_checkpoint(node: Node, infos: Mapping[str, Info]) -> str | None:
+    """One sentence when the server does not have the checkpoint that this node loads."""
+    spec = specs(infos[node.class_type]).get("checkpoint")
+    name = node.inputs.get("checkpoint")
+    if node.class_type != LOADER or spec is None or not isinstance(name, str) or not not_a_choice(spec, name):
+        return None
+    there = ", ".join(map(str, spec.choices[:8])) or "none"
+    return (
+        f'{node}: the server has no checkpoint "{name}": put it in models/checkpoints there, or choose one that it '
+        f"has with --set {node.id}.checkpoint=NAME ({there})."
+    )
 
 
 def _picture_place(graph: Graph, infos: Mapping[str, Info], asked: Asked) -> tuple[str, str]:

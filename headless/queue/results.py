@@ -1,20 +1,18 @@
 """From what the server says of a finished workflow to named files here."""
 
-import hashlib
 import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..files import publish
-from .manifest import Record, Result
+from .manifest import Record, Result, sha256_of
+from .outcome import File
 from .plan import slug
 from .server import FOLDER, EditorServer
 
 FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
 TRIES = 9  # files of one name that are looked at
-
-File = dict[str, str]  # filename, subfolder and type, as /view takes them
 
 
 class NoResult(Exception):
@@ -35,30 +33,6 @@ def _saves(node: Mapping[str, Any]) -> bool:
 
 def _prefix(record: Record, node: str) -> str:
     return f"{FOLDER}/{slug(record.name)}-{record.prompt_id}-{slug(node)}"
-
-
-def files_of(history: Mapping[str, Any]) -> list[File]:
-    """The files that a finished workflow has kept; where it kept none, those that it only showed."""
-    outputs = history.get("outputs", {}).values()
-    lists = (value for output in outputs for value in output.values() if isinstance(value, list))
-    files = [item for items in lists for item in items if isinstance(item, dict) and "filename" in item]
-    return [file for file in files if file.get("type") == "output"] or files
-
-
-def ended_well(history: Mapping[str, Any]) -> bool:
-    """Whether a workflow that is over has succeeded."""
-    return bool((history.get("status") or {}).get("completed"))
-
-
-def messages_of(history: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """What the server said while it worked on it: (kind, data), in order."""
-    return [(kind, data) for kind, data in (history.get("status") or {}).get("messages", [])]
-
-
-def seconds_of(history: Mapping[str, Any]) -> float | None:
-    """How long the server worked on it."""
-    times = [data["timestamp"] for _, data in messages_of(history) if "timestamp" in data]
-    return round((max(times) - min(times)) / 1000, 3) if times else None
 
 
 def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own: Container[str]) -> list[Result]:
@@ -86,16 +60,13 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
             path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
         finally:
             temporary.unlink(missing_ok=True)
-        results.append(Result(path.name, size, sha256, {k: v for k, v in file.items() if isinstance(v, str)}))
+        results.append(Result(path.name, size, sha256, file))
     return results
 
 
 def _holds(path: Path, sha256: str) -> bool:
     """Whether a file is there and has this content: one whose download was not noted down any more."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return path.is_file() and sha256_of(path) == sha256
 
 
 def left_behind(server: EditorServer, prompt: Mapping[str, Any], record: Record) -> list[File]:

@@ -1,7 +1,9 @@
 """A running editor, asked over HTTP: its nodes, its queue, its memory of what it has done, its files."""
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Mapping
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -9,9 +11,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from ...svd.errors import InputError
+from .outcome import Outcome
 
 FOLDER = "svd-queue"  # of the server's input and output folders, for all that comes from here
 BUSY = (502, 503, 504)  # a proxy whose server is away
+OTHER_SHAPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # of looking into JSON that is not as hoped
+SHOWN = 200  # characters of an answer nobody expected
 
 
 class Unreachable(Exception):
@@ -19,11 +24,15 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The server will not do what it was asked; one sentence a line."""
+    """The server will not run this workflow; one sentence a line."""
+
+
+class Strange(Exception):
+    """The server answered as the editor does not; one sentence that says what."""
 
 
 class EditorServer:
-    """The part of the editor's HTTP interface that a queue needs. Every call may raise `Unreachable`."""
+    """The part of the editor's HTTP interface that a queue needs. Every call may raise `Unreachable` and `Strange`."""
 
     def __init__(self, url: str, timeout: float = 60) -> None:
         self.url = _checked_url(url)
@@ -43,7 +52,8 @@ class EditorServer:
         except ValueError:
             infos = None
         if not isinstance(infos, dict) or "LoadImage" not in infos:
-            raise InputError(f"What answers at {self.url} is no ComfyUI; give the address that its window has.")
+            what = f"What answers at {self.url} is no ComfyUI: it says {_excerpt(reply)}"
+            raise InputError(f"{what}; give the address that the editor's window has.")
         return infos
 
     def upload(self, path: Path, name: str) -> None:
@@ -53,32 +63,41 @@ class EditorServer:
             reply = self._ask("POST", "/upload/image", (200, 413), files={"image": (name, file)}, data=form)
         if reply.status_code == 413:
             raise InputError(f"The picture {path} is too large for the server; make it smaller.")
-        if reply.json().get("name") != name:
+        with self._read(reply, "/upload/image"):
+            there = reply.json().get("name")
+        if there != name:
             raise InputError(f"The server has another picture called {FOLDER}/{name}; rename {path}.")
 
-    def queue(self, prompt: Mapping[str, Any], prompt_id: str, client_id: str) -> str:
-        """Hands a workflow over, under an id chosen here. Returns the id the server knows it by."""
+    def queue(self, prompt: Mapping[str, Any], prompt_id: str, client_id: str) -> None:
+        """Hands a workflow over, under an id chosen here. Refused: the server's faults of it."""
         body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id}
         reply = self._ask("POST", "/prompt", (200, 400), json=body)
-        if reply.status_code == 400:
-            raise Refused("\n".join(dict.fromkeys(_refusals(reply.json(), prompt))))
-        return str(reply.json()["prompt_id"])
+        with self._read(reply, "/prompt"):
+            answer = reply.json()
+            faults = dict.fromkeys(_refusals(answer, prompt)) if reply.status_code == 400 else {}
+            known_by = prompt_id if faults else answer["prompt_id"]
+        if faults:
+            raise Refused("\n".join(faults))
+        if known_by != prompt_id:
+            raise Strange(f"The server at {self.url} gives jobs ids of its own: it needs ComfyUI 0.3.64 or newer.")
 
     def in_queue(self) -> set[str]:
         """The ids of all that waits or runs there."""
-        queue = self._json("/queue")
-        return {str(item[1]) for part in ("queue_running", "queue_pending") for item in queue[part]}
+        return self._queued("queue_running", "queue_pending")
 
-    def history(self, prompt_id: str) -> dict[str, Any] | None:
+    def outcome(self, prompt_id: str) -> Outcome | None:
         """What became of a workflow that is over; None if it is not, or if the server does not remember it."""
-        return self._json(f"/history/{prompt_id}").get(prompt_id)
+        path = f"/history/{prompt_id}"
+        reply = self._ask("GET", path)
+        with self._read(reply, path):
+            history = reply.json().get(prompt_id)
+            return None if history is None else Outcome.read(history)
 
     def cancel(self, prompt_ids: Iterable[str]) -> None:
         """Takes workflows out of its queue, and stops the one of them that runs."""
         ids = list(prompt_ids)
         self._ask("POST", "/queue", json={"delete": ids})
-        running = {str(item[1]) for item in self._json("/queue")["queue_running"]}
-        for id in running & set(ids):
+        for id in self._queued("queue_running") & set(ids):
             self._ask("POST", "/interrupt", json={"prompt_id": id})
 
     def download(self, file: Mapping[str, str], write: Callable[[bytes], object]) -> str | None:
@@ -92,17 +111,29 @@ class EditorServer:
                 for chunk in reply.iter_bytes():
                     digest.update(chunk)
                     write(chunk)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unreachable(str(error)) from error
         return digest.hexdigest()
 
-    def _json(self, path: str) -> dict[str, Any]:
-        return self._ask("GET", path).json()
+    def _queued(self, *parts: str) -> set[str]:
+        """From one answer, so that no job is missed that goes from part to part."""
+        reply = self._ask("GET", "/queue")
+        with self._read(reply, "/queue"):
+            queue = reply.json()
+            return {str(item[1]) for part in parts for item in queue[part]}
+
+    @contextmanager
+    def _read(self, reply: httpx.Response, path: str) -> Iterator[None]:
+        """For looking into an answer: one of another shape than the editor's is told as it came."""
+        try:
+            yield
+        except OTHER_SHAPE:
+            raise Strange(f"The server at {self.url} answered {path} as no ComfyUI does: {_excerpt(reply)}.") from None
 
     def _ask(self, method: str, path: str, fine: Container[int] = (200,), **more: Any) -> httpx.Response:
         try:
             reply = self._http.request(method, path.lstrip("/"), **more)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unreachable(str(error)) from error
         return self._checked(reply, path, fine)
 
@@ -110,9 +141,11 @@ class EditorServer:
         if reply.status_code in BUSY:
             raise Unreachable(f"it answered {reply.status_code}")
         if reply.status_code in (401, 403):
-            raise Refused(f"The server at {self.url} wants a login or forbids {path}; ask whoever runs it.")
+            raise Strange(f"The server at {self.url} wants a login or forbids {path}; ask whoever runs it.")
         if reply.status_code not in fine:
-            raise Refused(f"The server at {self.url} answered {reply.status_code} to {path}; its log says why.")
+            reply.read()
+            what = f"{reply.status_code} to {path}: {_excerpt(reply)}"
+            raise Strange(f"The server at {self.url} answered {what}; its log may say why.")
         return reply
 
 
@@ -126,6 +159,13 @@ def _checked_url(text: str) -> str:
     if not sound:
         raise InputError(f'"--server {text}" is no address, such as http://127.0.0.1:8188.')
     return url.rstrip("/")
+
+
+def _excerpt(reply: httpx.Response) -> str:
+    """The beginning of an answer's words, on one line and without the marks of a web page."""
+    page = re.sub(r"(?is)<(script|style)\b.*?(</\1>|$)|<[^>]*>", " ", reply.text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in page).split())
+    return f'"{text[:SHOWN]}{" ..." * (len(text) > SHOWN)}"' if text else "nothing"
 
 
 def _refusals(reply: Mapping[str, Any], prompt: Mapping[str, Any]) -> Iterable[str]:

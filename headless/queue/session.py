@@ -9,14 +9,13 @@ from pathlib import Path
 import typer
 
 from ...svd.errors import InputError
-from ..files import prepare_folder
 from ..graph import read_document
-from ..sentences import FAILED, INTERRUPTED, fail
+from ..sentences import BAD_INPUT, FAILED, INTERRUPTED, fail
 from . import manifest
 from .bars import QueueBars
 from .manifest import Manifest
 from .plan import Asked, Job, plan, read_pictures, read_seeds
-from .server import EditorServer, Refused, Unreachable
+from .server import EditorServer, Refused, Strange, Unreachable
 from .work import Lost, Work
 
 GO_ON = "To go on, give the same command with --resume."
@@ -39,17 +38,18 @@ class Options:
 
 def start(options: Options) -> None:
     """Makes the clips, prints their files, and ends with a sentence for each that failed."""
-    seeds = read_seeds(options.seeds) if options.seeds else []
+    seeds = read_seeds(options.seeds) if options.seeds is not None else []
     asked = Asked(options.settings, read_pictures(options.images), seeds, options.image_node)
-    prepare_folder(options.output)
-    with manifest.locked(options.output), EditorServer(options.server) as editor, _server_sentences(editor):
-        jobs = plan(read_document(options.workflow), editor.object_info(), asked)
-        failed = _work(jobs, _open_manifest(options, asked, editor), editor, options)
+    document = read_document(options.workflow)
+    with EditorServer(options.server) as editor, _server_sentences(editor, options.output):
+        jobs = plan(document, editor.object_info(), asked)
+        with manifest.locked(options.output):
+            failed = _work(jobs, _open_manifest(options, asked, editor, jobs), editor, options)
     if failed:
         fail("\n".join(failed), FAILED)
 
 
-def _open_manifest(options: Options, asked: Asked, editor: EditorServer) -> Manifest:
+def _open_manifest(options: Options, asked: Asked, editor: EditorServer, jobs: Sequence[Job]) -> Manifest:
     told = {
         "workflow": str(options.workflow),
         "settings": list(asked.settings),
@@ -57,9 +57,11 @@ def _open_manifest(options: Options, asked: Asked, editor: EditorServer) -> Mani
         "seeds": list(asked.seeds),
     }
     if not options.resume:
-        return manifest.new(options.output, editor.url, told, uuid.uuid4().hex)
+        return manifest.new(options.output, editor.url, told, uuid.uuid4().hex, jobs)
     book = manifest.read(options.output)
+    book.require_same(told, jobs)
     book.server, book.asked = editor.url, told
+    book.go_on()
     return book
 
 
@@ -70,7 +72,7 @@ def _work(jobs: Sequence[Job], book: Manifest, editor: EditorServer, options: Op
     try:
         with bars:
             work.run()
-    except InputError:
+    except (InputError, Refused):
         if not options.resume and not work.accepted:  # as if it had not been asked
             book.path.unlink(missing_ok=True)
         raise
@@ -87,21 +89,24 @@ def _cancelled(work: Work) -> str:
     count = len(work.unfinished)
     try:
         work.cancel()
-    except (Unreachable, Refused):
+    except (Unreachable, Strange):
         return f"Stopped. The server does not answer; it may go on with {count} clips. {GO_ON}"
     return f"Stopped, and took {count} clips out of the server's queue. {GO_ON}"
 
 
 @contextmanager
-def _server_sentences(editor: EditorServer) -> Iterator[None]:
+def _server_sentences(editor: EditorServer, output: Path) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        fail(f"There is no server at {editor.url} ({error}); start ComfyUI, or give its address with --server.", FAILED)
+        address = "start ComfyUI there, or give its address with --server"
+        fail(f"No ComfyUI answers at {editor.url} ({error}); {address}.", FAILED)
     except Lost as error:
         fail(f"{error} Start it again. {GO_ON}", FAILED)
+    except Strange as error:
+        fail(f"{error} {GO_ON}" if (output / manifest.NAME).exists() else str(error), FAILED)
     except Refused as error:
-        fail(str(error), FAILED)
+        fail(str(error), BAD_INPUT)
     except OSError:
         typer.echo(GO_ON, err=True)
         raise

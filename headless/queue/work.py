@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from ...svd.errors import InputError
 from .bars import QueueBars
 from .events import Events
 from .manifest import Manifest, Record
+from .outcome import File, Outcome
 from .plan import Job
-from .results import NoResult, ended_well, fetch, files_of, left_behind, messages_of, named, seconds_of
+from .results import NoResult, fetch, left_behind, named
 from .server import EditorServer, Refused, Unreachable
 
 LOOK_EVERY = 30.0  # seconds between looks at the server's queue while messages come
@@ -34,7 +34,7 @@ class Work:
     def __init__(
         self, jobs: Sequence[Job], manifest: Manifest, server: EditorServer, bars: QueueBars, patience: float
     ) -> None:
-        self.records = manifest.take(jobs)
+        self.records = manifest.jobs
         self._prompts = {job.name: job.prompt for job in jobs}
         self._manifest, self._server, self._bars, self._patience = manifest, server, bars, patience
         self._pictures = {job.picture.sha256: job.picture for job in jobs if job.picture}
@@ -48,7 +48,9 @@ class Work:
         """Sees every job to its end.
 
         Raises:
-            InputError: the server refuses the very first workflow; none is queued then.
+            InputError: the server refuses a picture.
+            Refused: the server refuses the very first workflow; none is queued then.
+            Strange: the server answers as the editor never does.
             Lost: the server was away for longer than `patience`.
             OSError: a result or the manifest cannot be written.
         """
@@ -69,7 +71,9 @@ class Work:
                     away_since = now
                     self._bars.say(f"The server at {self._server.url} is away ({error}); trying again.")
                 if now - away_since > self._patience:
-                    raise Lost(f"The server at {self._server.url} has been away for {self._patience:g} s.") from error
+                    raise Lost(
+                        f"The server at {self._server.url} has been away for {self._patience:g} s ({error})."
+                    ) from error
                 time.sleep(PAUSE)
 
     def cancel(self) -> None:
@@ -80,9 +84,9 @@ class Work:
         while set(ids) & self._server.in_queue() and time.monotonic() < end:
             time.sleep(0.1)
         for record in self.unfinished:
-            history = self._server.history(record.prompt_id) if record.prompt_id else None
-            if history and ended_well(history):
-                self._settle(record, history)
+            outcome = self._server.outcome(record.prompt_id) if record.prompt_id else None
+            if outcome and not outcome.fault:
+                self._settle(record, outcome)
             else:
                 record.state, record.prompt_id = "waiting", None
         self._manifest.save()
@@ -97,23 +101,23 @@ class Work:
         looked = time.monotonic()
         while self.unfinished:
             if event := events.receive(1.0):
-                self._told(event)
+                self._told(*event)
             if time.monotonic() - looked > LOOK_EVERY:
                 self._compare(restarted=False)
                 looked = time.monotonic()
 
-    def _told(self, event: dict[str, Any]) -> None:
-        data = event.get("data") or {}
+    def _told(self, kind: str, data: dict[str, Any]) -> None:
         record = next((r for r in self.unfinished if r.prompt_id and r.prompt_id == data.get("prompt_id")), None)
         if record is None:
             return
-        kind, node = event.get("type"), data.get("node")
+        node, step, total = (data.get(name) for name in ("node", "value", "max"))
         if kind == "executing" and node is not None:
-            self._bars.at(record.name, self._title(record, node))
+            self._bars.at(record.name, self._title(record, str(node)))
         elif kind == "progress":
-            self._bars.stepped(record.name, data["value"], data["max"])
-        elif (kind in OVER or kind == "executing") and (history := self._server.history(str(record.prompt_id))):
-            self._settle(record, history)  # there is none yet at the first of the two messages
+            if isinstance(step, int) and isinstance(total, int):
+                self._bars.stepped(record.name, step, total)
+        elif (kind in OVER or kind == "executing") and (outcome := self._server.outcome(str(record.prompt_id))):
+            self._settle(record, outcome)  # there is none yet at the first of the two messages
 
     def _compare(self, restarted: bool) -> None:
         """Looks up every unfinished job on the server, and hands over what it does not have.
@@ -128,8 +132,8 @@ class Work:
             if record.prompt_id in new:
                 self._hand_over(record)
                 continue
-            if history := self._server.history(str(record.prompt_id)):
-                self._settle(record, history)
+            if outcome := self._server.outcome(str(record.prompt_id)):
+                self._settle(record, outcome)
             elif files := left_behind(self._server, self._prompts[record.name], record):
                 self._bring_home(record, files)
             elif restarted:
@@ -153,18 +157,18 @@ class Work:
             self.accepted = True
         except Refused as error:
             if not self.accepted:  # they are all alike
-                raise InputError(str(error)) from None
+                raise
             self._fail(record, str(error))
 
-    def _settle(self, record: Record, history: dict[str, Any]) -> None:
+    def _settle(self, record: Record, outcome: Outcome) -> None:
         """Closes a job that is over on the server."""
-        if not ended_well(history):
-            self._fail(record, _why(history, self._prompts[record.name]))
+        if outcome.fault:
+            self._fail(record, outcome.fault.sentence(self._prompts[record.name]))
             return
-        record.seconds = seconds_of(history)
-        self._bring_home(record, files_of(history))
+        record.seconds = outcome.seconds
+        self._bring_home(record, outcome.files)
 
-    def _bring_home(self, record: Record, files: list[dict[str, str]]) -> None:
+    def _bring_home(self, record: Record, files: list[File]) -> None:
         try:
             own = {result.file for each in self._manifest.jobs for result in each.files}
             record.files = fetch(self._server, files, self._manifest.path.parent, record.name, own)
@@ -183,14 +187,3 @@ class Work:
     def _title(self, record: Record, node: str) -> str:
         entry = self._prompts[record.name].get(node, {})
         return entry.get("_meta", {}).get("title") or entry.get("class_type", "")
-
-
-def _why(history: dict[str, Any], prompt: Any) -> str:
-    """Why a workflow failed, in the server's words, with the node in front."""
-    for kind, data in reversed(messages_of(history)):
-        if kind == "execution_interrupted":
-            return "it was cancelled on the server"
-        if kind == "execution_error":
-            title = prompt.get(data["node_id"], {}).get("_meta", {}).get("title") or data.get("node_type", "?")
-            return f'node {data["node_id"]} "{title}": {data["exception_message"].strip()}'
-    return "the server does not say why"
