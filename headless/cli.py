@@ -295,7 +295,12 @@ def convert(
 @app.command()
 def sheet(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="A video (.mp4 or .webp); each becomes a row.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="SHEET.png", help="The picture to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="SHEET.png", help="The picture to write. Default: CLIP_sheet.png beside the clip."
+        ),
+    ] = None,
     columns: Annotated[int, typer.Option(min=1, max=100, help="Frames of each video, first and last included.")] = 7,
     overwrite: Overwrite = False,
 ) -> None:

@@ -22,7 +22,7 @@ from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
-from svd_nodes.headless.media import write_mp4
+from svd_nodes.headless.media import write_mp4, write_webp
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.svd.errors import InputError
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
@@ -700,11 +700,49 @@ def test_a_contact_sheet_shows_frames_of_every_clip(folder):
         ("missing.mp4", "sheet.png", "no clip at"),
         ("text.mp4", "sheet.png", "cannot be read as a clip"),
         ("text.webp", "sheet.png", "cannot be read as a clip"),
+        ("text.gif", None, "cannot be read as a clip"),
+        ("half.mp4", None, "cannot be read as a clip"),
+        ("half.webp", None, "cannot be read as a clip"),
+        ("noise.mp4", None, "cannot be read as a clip"),
+        ("noise.webp", None, "cannot be read as a clip"),
+        ("sound.mp4", None, "cannot be read as a clip"),
+        ("empty.mp4", None, "cannot be read as a clip"),
+        ("films.mp4", None, "films.mp4 is a folder: give the clips in it."),
         ("text.mp4", "sheet.jpg", "is not a .png"),
+        ("whole.mp4", "x" * 250 + ".png", "is longer than 200 bytes"),
+        ("a.png", "a.png", "a.png is one of the clips; choose another name."),
+        ("whole.mp4", "a.png/sheet.png", "Nothing can be written to"),
     ],
 )
 def test_what_is_no_clip_gets_a_sentence(folder, clip, output, sentence):
-    for name in ("text.mp4", "text.webp"):
+    for name in ("text.mp4", "text.webp", "text.gif"):
         (folder / name).write_text("not a film")
-    assert sentence in refused("sheet", clip, "-o", output)
-    assert not (folder / output).exists()
+    grey = torch.rand(9, 64, 64, 3)
+    write_mp4(folder / "whole.mp4", grey, Fraction(7), {})
+    write_webp(folder / "whole.webp", grey, 7, {}, lossless=True, quality=50)
+    for name in ("mp4", "webp"):
+        data = Path(f"whole.{name}").read_bytes()
+        Path(f"half.{name}").write_bytes(data[: len(data) // 2])
+        Path(f"noise.{name}").write_bytes(data[:200] + bytes(reversed(data[200:])))
+    with av.open("sound.mp4", "w") as film:
+        stream = film.add_stream("aac", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        film.mux([*stream.encode(silence), *stream.encode(None)])
+    Path("films.mp4").mkdir()
+    Path("empty.mp4").touch()
+    before = sorted(os.listdir())
+    words = ["-o", output] if output else []
+    assert sentence in refused("sheet", clip, *words)
+    assert sorted(os.listdir()) == before
+
+
+def test_a_sheet_without_a_name_lies_beside_its_clip_and_replaces_nothing(folder):
+    Path("clips").mkdir()
+    write_mp4(folder / "clips" / "a.mp4", torch.rand(2, 16, 16, 3), Fraction(7), {})
+    Path("clips/a_sheet.png").write_text("mine")
+    assert call("sheet", "clips/a.mp4")[:2] == (0, "clips/a_sheet_00001_.png\n")
+    assert Path("clips/a_sheet.png").read_text() == "mine"
+    assert call("sheet", "clips/a.mp4", "--overwrite")[:2] == (0, "clips/a_sheet.png\n")
+    assert call("sheet", "clips/a.mp4", "-o", "new/b.png")[:2] == (0, "new/b.png\n")
+    assert sorted(os.listdir("clips")) == ["a.mp4", "a_sheet.png", "a_sheet_00001_.png"]
