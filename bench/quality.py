@@ -19,6 +19,7 @@ from ..svd.checkpoint import Models, load
 from ..svd.conditioning import condition, encode_clip, encode_latent
 from ..svd.decoding import decode
 from ..svd.edm import karras_sigmas
+from ..svd.errors import InputError
 from ..svd.guidance import guidance_scale
 from ..svd.image import fit_image, read_picture, to_pil, to_tensor
 from ..svd.noise import clip_generators, draw_noise
@@ -85,9 +86,9 @@ def animate(models: Models, images: Tensor, settings: Settings, seed: int) -> Te
 
 
 def psnr(a: Tensor, b: Tensor, inside: Tensor | None = None) -> float:
-    """dB, of pictures in 0..1, where `inside` is 1."""
+    """dB, of pictures in 0..1, where `inside` is 1; NaN where that is nowhere."""
     error = (a - b).square()
-    mean = error.mean() if inside is None else (error * inside).sum() / (inside.sum() * a.shape[-3]).clamp(min=1)
+    mean = error.mean() if inside is None else (error * inside).sum() / (inside.sum() * a.shape[-3])
     return float(-10 * mean.clamp(min=1e-10).log10())
 
 
@@ -215,23 +216,33 @@ def sheets(models: Models, images: Tensor, settings: Settings, folder: Path) -> 
         contact_sheet(torch.cat(made)).save(folder / f"{name}.png", optimize=True)
 
 
-def main() -> int:
+def counting(text: str) -> int:
+    """A whole number from 1, as an argument."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="quality", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--seeds", type=counting, default=3)
+    parser.add_argument("--steps", type=counting, default=15)
     parser.add_argument("--guidance", type=float, nargs=2, default=(Settings.low, Settings.high))
-    parser.add_argument("--photographs", type=int, default=len(PHOTOGRAPHS), help="only the first so many")
+    parser.add_argument("--photographs", type=counting, default=len(PHOTOGRAPHS), help="only the first so many")
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     settings = Settings(asked.steps, *asked.guidance)
     try:
         images = photographs(settings.width, settings.height)[: asked.photographs].to(asked.device)
     except ModuleNotFoundError as error:
         print(f"Skipped. {error}")
         return 0
-    models = load(asked.checkpoint, device=asked.device)
+    try:
+        models = load(asked.checkpoint, device=asked.device)
+    except InputError as error:
+        parser.error(str(error))
     print(f"{len(images)} photographs, {asked.seeds} seeds; {settings}")
     print("\n".join(table(models, images, settings, asked.seeds)))
     if asked.sheets is not None:

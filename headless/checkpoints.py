@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image, UnidentifiedImageError
 
 from ..nodes.host.standalone import Session, checkpoint_path, default_folders
-from ..svd.checkpoint import check, load, open_checkpoint, save
+from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
 PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "fp32"}
+OTHER_KINDS = {".json": "a workflow or another JSON file", ".mp4": "a video", ".webm": "a video", ".mov": "a video"}
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -51,13 +53,34 @@ def find(name: str, folders: Sequence[Path]) -> Path:
         return checkpoint_path(name)
 
 
+def opened(path: Path) -> Checkpoint:
+    """The checkpoint's header. InputError if it is missing, damaged, or no SVD checkpoint."""
+    try:
+        return open_checkpoint(path)
+    except InputError:
+        if what := _other_kind(path):
+            raise InputError(f"{path} is {what}, not a checkpoint; give one such as svd_xt.safetensors.") from None
+        raise
+
+
+def _other_kind(path: Path) -> str | None:
+    """What people give in a checkpoint's place by mistake."""
+    if path.suffix.lower() in OTHER_KINDS:
+        return OTHER_KINDS[path.suffix.lower()]
+    try:
+        with Image.open(path) as image:
+            return f"a picture ({image.format}, {image.width} x {image.height})"
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
 def inspect(path: Path) -> Report:
     """Reads a checkpoint's header and says what it is.
 
     Raises:
         InputError: it is missing, damaged, or no SVD checkpoint.
     """
-    checkpoint = open_checkpoint(path)
+    checkpoint = opened(path)
     parts = [
         PartReport(
             name, len(p.entries), sum(prod(e.shape) for e in p.entries.values()), PRECISIONS.get(p.dtype, p.dtype)
@@ -82,7 +105,7 @@ def convert(source: Path, destination: Path, layout: Any, precision: str | None,
     Raises:
         InputError: the source cannot be used, or the destination is there already or cannot hold the model.
     """
-    checkpoint = open_checkpoint(source)
+    checkpoint = opened(source)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}

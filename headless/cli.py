@@ -47,6 +47,13 @@ class Precision(StrEnum):
     fp32 = "fp32"
 
 
+class Memory(StrEnum):
+    auto = "auto"
+    fast = "fast"
+    balanced = "balanced"
+    low = "low"
+
+
 class Layout(StrEnum):
     single = "single"
     diffusers = "diffusers"
@@ -109,11 +116,11 @@ def run(
     """Run a saved workflow and print the files it made."""
     with sentences():
         from . import run as runner
-        from .progress import Bars
+        from .progress import progress
 
         job = runner.Job(workflow, settings or [], output, checkpoints or [], device)
-        with Bars() as bars:
-            paths = runner.run(job, bars)
+        with progress() as watch:
+            paths = runner.run(job, watch)
         for path in paths:
             typer.echo(path)
 
@@ -138,8 +145,15 @@ def generate(
         ),
     ],
     checkpoint: Annotated[str, typer.Option(help=CHECKPOINT)] = "svd_xt.safetensors",
-    width: Annotated[int, typer.Option(min=8, max=8192, help="The video's width, a multiple of 8.")] = 1024,
-    height: Annotated[int, typer.Option(min=8, max=8192, help="The video's height, a multiple of 8.")] = 576,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=8192, help="The video's width, a multiple of 8. Default: 1024; 256 for svd_nano.safetensors."
+        ),
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=8, max=8192, help="Its height, a multiple of 8. Default: 576; 256 for svd_nano.")
+    ] = None,
     fit: Annotated[Fit, typer.Option(help="How the picture is brought to that size.")] = Fit.crop,
     frames: Annotated[
         int | None, typer.Option(min=1, max=1024, help="How many frames. Default: as the checkpoint was trained.")
@@ -152,8 +166,11 @@ def generate(
         float, typer.Option(min=0, max=100, help="How firmly frames follow the picture where guidance is least.")
     ] = 1.0,
     max_guidance: Annotated[
-        float, typer.Option(min=0, max=100, help="How firmly frames follow it where guidance is most.")
-    ] = 3.0,
+        float | None,
+        typer.Option(
+            min=0, max=100, help="How firmly frames follow it where guidance is most. Default: 3; 2 for svd_nano."
+        ),
+    ] = None,
     guidance: Annotated[
         Guidance,
         typer.Option(
@@ -184,6 +201,14 @@ def generate(
             "broken frames; fp32 is the most exact and needs twice the memory. The picture is always encoded in fp32."
         ),
     ] = Precision.auto,
+    memory: Annotated[
+        Memory,
+        typer.Option(
+            help="How weights and work are placed. auto: as the free memory suggests. fast: everything stays on the "
+            "card. balanced: a little slower, about half the memory. low: the least memory, streams weights layer by "
+            "layer. The pixels are the same in all."
+        ),
+    ] = Memory.auto,
     checkpoints: Checkpoints = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -191,7 +216,7 @@ def generate(
     """Make a video from each picture, without a workflow, and print where it is."""
     with sentences():
         from . import generate as maker
-        from .progress import Bars
+        from .progress import progress
 
         request = maker.Request(
             pictures=tuple(pictures),
@@ -212,14 +237,15 @@ def generate(
             seed=seed,
             decode_chunk=decode_chunk,
             precision=precision.value,
+            memory=memory.value,
             device=device,
             overwrite=overwrite,
             checkpoint_folders=tuple(checkpoints or ()),
         )
         finished: list[Path] = []
         try:
-            with Bars() as bars:
-                maker.generate(request, bars, finished.append)
+            with progress() as watch:
+                maker.generate(request, watch, finished.append)
         finally:  # the clips that are made are there, whatever became of the others
             for path in finished:
                 typer.echo(path)
@@ -269,7 +295,12 @@ def convert(
 @app.command()
 def sheet(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="A video (.mp4 or .webp); each becomes a row.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="SHEET.png", help="The picture to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="SHEET.png", help="The picture to write. Default: CLIP_sheet.png beside the clip."
+        ),
+    ] = None,
     columns: Annotated[int, typer.Option(min=1, max=100, help="Frames of each video, first and last included.")] = 7,
     overwrite: Overwrite = False,
 ) -> None:

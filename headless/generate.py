@@ -7,15 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..nodes.host.standalone import Session, advising, checkpoint_path, default_folders, precision
+from ..nodes import memory
+from ..nodes.host.standalone import Network, Session, advising, checkpoint_path, default_folders, precision
 from ..svd import conditioning, edm, guidance, image, noise, sampler
-from ..svd.checkpoint import Models, load, open_checkpoint
+from ..svd.checkpoint import Checkpoint, load
 from ..svd.decoding import decode
 from ..svd.errors import InputError, NonFiniteError
+from ..svd.memory import LITTLE_ROOM, decoding_room, free_memory
+from ..svd.unet import UNet
+from ..svd.vae import VAE
+from .checkpoints import opened
 from .device import open_device
 from .execute import Watch
 from .files import is_frame, name_problem, prepare_folder, publish_into, unfinished_folder
@@ -23,8 +29,23 @@ from .media import check_side, write_mp4, write_png, write_webp
 
 FILMS = (".mp4", ".webp")
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
-TOO_LARGE = "There is not enough memory: use --precision fp16, a lower --decode-chunk, a smaller size or fewer frames."
+TOO_LARGE = (
+    "There is not enough memory: use --memory low, --precision fp16, a lower --decode-chunk, a smaller size or fewer "
+    "frames."
+)
 FRAMES = 14  # when neither the user nor the checkpoint says how many
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint is at its best with."""
+
+    width: int = 1024
+    height: int = 576
+    max_guidance: float = 3.0
+
+
+OTHERS = {"svd-nano": Trained(256, 256, 2.0)}  # by the title in the file's metadata
 
 
 @dataclass(frozen=True)
@@ -37,14 +58,14 @@ class Request:
     pictures: tuple[Path, ...]
     output: Path
     checkpoint: str = "svd_xt.safetensors"
-    width: int = 1024
-    height: int = 576
+    width: int | None = None  # None, here and below: what the checkpoint was trained for, as far as it tells
+    height: int | None = None
     fit: str = "crop"
-    frames: int | None = None  # None: what the checkpoint was trained for, as far as it tells
+    frames: int | None = None
     steps: int = 25
     schedule: str = "karras"
     min_guidance: float = 1.0
-    max_guidance: float = 3.0
+    max_guidance: float | None = None
     guidance: str = "linear"
     fps: int = 7
     motion_bucket: int = 127
@@ -52,6 +73,7 @@ class Request:
     seed: int = 0
     decode_chunk: int = 14
     precision: str = "auto"
+    memory: str = "auto"
     device: str | None = None
     overwrite: bool = False
     checkpoint_folders: tuple[Path, ...] = ()
@@ -85,18 +107,19 @@ def generate(request: Request, watch: Watch, written: Callable[[Path], object]) 
     device = open_device(request.device)
     session = Session((*request.checkpoint_folders, *default_folders()), device)
     with session.active(), advising(TOO_LARGE), torch.inference_mode():
+        checkpoint = opened(checkpoint_path(request.checkpoint))
+        checkpoint.require_svd()
+        clip = _clip(request, checkpoint)
         for picture in request.pictures:
-            image.read_picture(picture)  # before the checkpoint: a bad one among many is known in seconds
-        path = checkpoint_path(request.checkpoint)
-        open_checkpoint(path).require_svd()
+            image.read_picture(picture)  # before the weights: a bad one among many is known in seconds
         is_folder = request.output.is_dir() or len(request.pictures) > 1
         prepare_folder(request.output if is_folder else request.output.absolute().parent)
         stages = Stages(watch, 1 + 4 * len(request.pictures))
         with stages.stage("Load the checkpoint"):
-            models = load(path, dtype=precision(request.precision), device=device)
+            networks = _load(request, checkpoint, device)
         for picture, target in zip(request.pictures, _targets(request), strict=True):
             with _naming(picture if len(request.pictures) > 1 else None):
-                frames = _make(request, models, picture, device, stages)
+                frames = _make(request, clip, networks, picture, stages)
                 with stages.stage("Save"):
                     written(_write(request, target, frames))
 
@@ -110,29 +133,77 @@ def _naming(picture: Path | None) -> Iterator[None]:
         raise (type(error)(f"{picture}: {error}") if picture else error) from error
 
 
-def _make(request: Request, models: Models, path: Path, device: torch.device, stages: Stages) -> Tensor:
+@dataclass(frozen=True)
+class Clip:
+    """What every clip of a request is like, the checkpoint's share in it included."""
+
+    width: int
+    height: int
+    frames: int
+    scale: Tensor  # (t,), of guidance
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The checkpoint, each part where `memory` (fast, balanced or low) wants it."""
+
+    unet: Network[UNet]
+    vae: Network[VAE]
+    clip: Network[Any]
+    memory: str
+
+
+def _clip(request: Request, checkpoint: Checkpoint) -> Clip:
+    """InputError on a size or a guidance that cannot be."""
+    trained = OTHERS.get(checkpoint.metadata.get("modelspec.title", ""), Trained())
+    width, height = request.width or trained.width, request.height or trained.height
+    low, high = request.min_guidance, request.max_guidance
+    high = trained.max_guidance if high is None else high
+    conditioning.check_size(width, height)
+    check_side(_targets(request)[0].suffix, width, height)
+    if request.guidance != "constant" and low > high:
+        raise InputError(f"The least guidance {low:g} is above the most, {high:g}; change --min-guidance or the other.")
+    frames = request.frames or checkpoint.frames or FRAMES
+    return Clip(width, height, frames, guidance.guidance_scale(request.guidance, low, high, frames))
+
+
+def _load(request: Request, checkpoint: Checkpoint, device: torch.device) -> Networks:
+    dtype = precision(request.precision)
+    chosen = memory.choose(request.memory, checkpoint, dtype.itemsize, free_memory(device))
+    models = load(checkpoint.path, dtype=dtype, device=device if chosen == "fast" else "cpu")
+    return Networks(Network(models.unet, chosen), Network(models.vae, chosen), Network(models.clip, chosen), chosen)
+
+
+def _make(request: Request, clip: Clip, networks: Networks, path: Path, stages: Stages) -> Tensor:
     """The frames, `t h w 3` in 0..1 on the CPU. Both noises are drawn as the nodes draw them, each from the seed."""
-    length = request.frames or models.frames or FRAMES
     sigmas = SCHEDULES[request.schedule](request.steps)
-    scale = guidance.guidance_scale(request.guidance, request.min_guidance, request.max_guidance, length)
 
     with stages.stage(f"Look at {path.name}"):
         tensor = image.to_tensor(image.read_picture(path))
-        picture = image.fit_image(tensor, request.width, request.height, request.fit).to(device)
-        embedding = conditioning.encode_clip(models.clip, picture)
+        picture = image.fit_image(tensor, clip.width, clip.height, request.fit)
+        with networks.clip.at_work(0, _too_large) as (encoder, device):
+            embedding = conditioning.encode_clip(encoder, picture.to(device))
         grain = noise.draw_noise(noise.clip_generators(request.seed, 1), 1, *picture.shape[1:])
-        latent = conditioning.encode_latent(models.vae, picture, request.noise_aug, grain)
+        with networks.vae.at_work(0, _too_large) as (vae, device):
+            latent = conditioning.encode_latent(vae, picture.to(device), request.noise_aug, grain)
         told = conditioning.condition(embedding, latent, request.fps, request.motion_bucket)
 
-    with stages.stage("Make the frames"):
-        unit = noise.draw_noise(noise.clip_generators(request.seed, 1), length, *latent.latent.shape[1:])
+    with stages.stage("Make the frames"), networks.unet.at_work(0, _too_large) as (unet, device):
+        unit = noise.draw_noise(noise.clip_generators(request.seed, 1), clip.frames, *latent.latent.shape[1:])
         x = sampler.start(unit, sigmas[0]).to(device)
-        told = told.to(device, models.unet.dtype)
-        latents = sampler.sample(models.unet, told, x, sigmas, scale.to(device), callback=stages.watch.stepped)
+        halves, report = networks.memory != "fast", stages.watch.stepped
+        told = told.to(device, unet.dtype)
+        latents = sampler.sample(unet, told, x, sigmas, clip.scale.to(device), callback=report, halves=halves)
 
-    with stages.stage("Decode the frames"):
-        frames = decode(models.vae, latents, length, request.decode_chunk, stages.watch.stepped)
+    with stages.stage("Decode the frames"), networks.vae.at_work(0, _too_large) as (vae, device):
+        room = decoding_room(device, None if networks.memory == "fast" else LITTLE_ROOM)
+        spill = networks.memory == "low"
+        frames = decode(vae, latents, clip.frames, request.decode_chunk, stages.watch.stepped, room, spill)
     return frames.movedim(1, -1).cpu()
+
+
+def _too_large(room: int | None) -> str:
+    return TOO_LARGE
 
 
 def _targets(request: Request) -> list[Path]:
@@ -145,19 +216,13 @@ def _targets(request: Request) -> list[Path]:
 def _check(request: Request) -> None:
     """What can be refused before anything is read."""
     for name in ("min_guidance", "max_guidance", "noise_aug"):
-        if not math.isfinite(value := getattr(request, name)):
+        if (value := getattr(request, name)) is not None and not math.isfinite(value):
             raise InputError(f"--{name.replace('_', '-')} is {value}; give it a number.")
-    conditioning.check_size(request.width, request.height)
-    if request.guidance != "constant" and request.min_guidance > request.max_guidance:
-        raise InputError(
-            f"The least guidance {request.min_guidance:g} is above the most, {request.max_guidance:g}; swap them."
-        )
     targets = _targets(request)
     if len(targets) > 1:
         _check_folder(request.output, targets)
     for target in targets:
         _check_output(target, request.overwrite)
-    check_side(targets[0].suffix, request.width, request.height)
 
 
 def _check_folder(output: Path, targets: list[Path]) -> None:

@@ -1,5 +1,6 @@
-"""How far the work has come, on the terminal: one line per node, with the steps and the time left."""
+"""How far the work has come: on a terminal a bar for each node, with the time left; in a log a line now and then."""
 
+import time
 from typing import Any, Self
 
 from rich.console import Console
@@ -7,6 +8,40 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 SHOWN = 16  # lines; a terminal shows no more of a taller display than its top
+EVERY = 10.0  # seconds between two lines of a log about the same node
+
+
+def progress() -> "Bars | Lines":
+    """A `Watch` for where stderr goes, to be entered by `with`."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    return Bars() if console.is_terminal else Lines(console)
+
+
+class Lines:
+    """A `Watch` that writes plain lines on stderr."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def started(self, name: str, position: int, count: int) -> None:
+        self._name = f"{position}/{count}  {name}"
+        self._began = self._told = time.monotonic()
+        self._console.print(self._name, markup=False)
+
+    def stepped(self, step: int, total: int, denoised: Any = None) -> None:
+        now = time.monotonic()
+        if now - self._told >= EVERY:
+            self._told = now
+            self._console.print(f"{self._name}: {step} of {total} after {now - self._began:.0f} s", markup=False)
+
+    def finished(self) -> None:
+        pass
 
 
 class Bars:

@@ -1,39 +1,53 @@
 """Contact sheets: clips as one picture, each a row of its frames, to look at without playing them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence
 
 from ..svd.errors import InputError
-from .files import publish, unfinished_file
+from .files import name_problem, prepare_folder, publish, unfinished_file
 
 GAP = 4  # pixels between frames
+PICTURES = (".webp", ".png", ".gif")  # that can be animated; every other clip is a film
 
 
-def write_sheet(clips: Sequence[Path], output: Path, columns: int, overwrite: bool) -> Path:
-    """Writes a PNG with `columns` frames of every clip, evenly spaced from the first to the last; returns where it is.
+def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwrite: bool) -> Path:
+    """Writes a PNG with `columns` frames of every clip, evenly spaced from the first to the last.
 
+    output: None for NAME_sheet.png beside the first clip.
+    Returns: where it is: `output`, or the next free number of it where something has that name (see `publish`).
     Raises:
-        InputError: a clip is no film that can be read, or the output is no PNG.
+        InputError: a clip is no film that can be read, or the output is no PNG, or cannot be written.
     """
+    output = output or clips[0].with_name(f"{clips[0].stem}_sheet.png")
     if output.suffix.lower() != ".png":
         raise InputError(f"{output} is not a .png: a contact sheet is a PNG.")
-    rows = [_row(_frames(clip), columns) for clip in clips]
+    if sentence := name_problem(Path(output.name)):
+        raise InputError(sentence)
+    if output.resolve() in [clip.resolve() for clip in clips]:
+        raise InputError(f"{output} is one of the clips; choose another name.")
+    rows = [_row(clip, columns) for clip in clips]
     width, height = max(row.width for row in rows), sum(row.height + GAP for row in rows) - GAP
     sheet = Image.new("RGB", (width, height), "white")
     top = 0
     for row in rows:
         sheet.paste(row, (0, top))
         top += row.height + GAP
+    prepare_folder(output.absolute().parent)
     with unfinished_file(output) as part:
         sheet.save(part, format="PNG", optimize=True)
         return publish(part, output, overwrite)
 
 
-def _row(frames: Sequence[Image.Image], columns: int) -> Image.Image:
-    chosen = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(columns, len(frames)))]
+def _row(clip: Path, columns: int) -> Image.Image:
+    """Reads the clip twice, so that of a long one no more is held than what is shown."""
+    count = sum(1 for _ in _frames(clip))
+    if not count:
+        raise InputError(f"{clip} holds no frames: give an .mp4 or .webp.")
+    wanted = {round(i) for i in np.linspace(0, count - 1, min(columns, count))}
+    chosen = [frame.convert("RGB") for i, frame in enumerate(_frames(clip)) if i in wanted]
     width, height = chosen[0].size
     row = Image.new("RGB", (len(chosen) * (width + GAP) - GAP, height), "white")
     for i, frame in enumerate(chosen):
@@ -41,20 +55,22 @@ def _row(frames: Sequence[Image.Image], columns: int) -> Image.Image:
     return row
 
 
-def _frames(clip: Path) -> list[Image.Image]:
+def _frames(clip: Path) -> Iterator[Image.Image]:
     """A film's frames; an animated picture's too."""
     import av
 
+    if clip.is_dir():
+        raise InputError(f"{clip} is a folder: give the clips in it.")
     if not clip.is_file():
         raise InputError(f"There is no clip at {clip}.")
     try:
-        if clip.suffix.lower() in (".webp", ".png", ".gif"):
+        if clip.suffix.lower() in PICTURES:
             with Image.open(clip) as picture:
-                return [frame.convert("RGB") for frame in ImageSequence.Iterator(picture)]
-        with av.open(str(clip)) as film:
-            frames = [frame.to_image() for frame in film.decode(video=0)]
-    except (av.FFmpegError, UnidentifiedImageError, IndexError) as error:
-        raise InputError(f"{clip} cannot be read as a clip: give an .mp4 or .webp.") from error
-    if not frames:
-        raise InputError(f"{clip} holds no frames: give an .mp4 or .webp.")
-    return frames
+                yield from ImageSequence.Iterator(picture)
+        else:
+            with av.open(str(clip)) as film:
+                yield from (frame.to_image() for frame in film.decode(video=0))
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{clip} is too large for a contact sheet ({error}).") from error
+    except (av.FFmpegError, OSError, EOFError, IndexError, ValueError, SyntaxError) as error:  # on damaged files
+        raise InputError(f"{clip} cannot be read as a clip, or not to its end: give a whole .mp4 or .webp.") from error

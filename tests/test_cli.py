@@ -22,7 +22,7 @@ from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
-from svd_nodes.headless.media import write_mp4
+from svd_nodes.headless.media import write_mp4, write_webp
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.svd.errors import InputError
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
@@ -178,6 +178,54 @@ def test_many_pictures_leave_the_newest_lines_on_the_terminal():
     assert all(task.finished for task in tasks)
 
 
+def test_a_log_gets_a_line_a_stage_and_one_now_and_then(folder, tiny, monkeypatch):
+    from svd_nodes.headless import progress
+
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    _, _, err = call("generate", "a.png", "-o", "film.mp4", "--checkpoint", tiny, "--frames", 1, *SMALL)
+    lines = err.splitlines()
+    assert lines[:2] == ["1/5  Load the checkpoint", "2/5  Look at a.png"]
+    assert "3/5  Make the frames: 1 of 2 after 0 s" in lines
+    assert lines[-1] == "5/5  Save"
+    monkeypatch.setattr(progress, "EVERY", 60.0)
+    _, _, err = call("generate", "a.png", "-o", "b.mp4", "--checkpoint", tiny, "--frames", 1, *SMALL)
+    assert len(err.splitlines()) == 5
+
+
+@pytest.fixture(scope="module")
+def titled(tiny, tmp_path_factory):
+    """The tiny checkpoint, calling itself the miniature."""
+    path = tmp_path_factory.mktemp("titled") / "renamed.safetensors"
+    save_file(load_file(tiny), path, metadata=_metadata(tiny) | {"modelspec.title": "svd-nano"})
+    return path
+
+
+def test_size_and_guidance_are_the_checkpoints_own_unless_they_are_given(folder, tiny, titled):
+    from svd_nodes.headless.generate import Request, _clip
+
+    def made(path, **given):
+        clip = _clip(Request((Path("a.png"),), Path("film.mp4"), **given), open_checkpoint(path))
+        return clip.width, clip.height, float(clip.scale[0]), float(clip.scale[-1])
+
+    assert made(tiny) == (1024, 576, 1, 3)
+    assert made(titled) == (256, 256, 1, 2)
+    assert made(titled, width=128, max_guidance=2.5) == (128, 256, 1, 2.5)
+    words = ["--checkpoint", titled, "--min-guidance", "2.5"]
+    assert "least guidance 2.5 is above the most, 2;" in refused("generate", "a.png", "-o", "film.mp4", *words)
+    template = json.loads((WORKFLOWS / "api" / "quickstart.json").read_text())
+    assert (template["3"]["inputs"]["width"], template["3"]["inputs"]["height"]) == made(titled)[:2]
+    assert (template["8"]["inputs"]["min_guidance"], template["8"]["inputs"]["max_guidance"]) == made(titled)[2:]
+    own = _metadata(Path(__file__).parents[1] / "assets/checkpoints/svd_nano.safetensors")
+    assert own["modelspec.title"] == _metadata(titled)["modelspec.title"]
+
+
+def test_every_memory_mode_makes_the_same_frames(folder, tiny):
+    for mode in ("auto", "fast", "balanced", "low"):
+        words = ["-o", mode, "--checkpoint", tiny, "--frames", 3, "--memory", mode, *SMALL]
+        assert call("generate", "a.png", *words)[0] == 0
+        assert np.abs(frames_in(mode) - frames_in("auto")).max() <= 1
+
+
 def test_generate_does_not_overwrite_unasked(folder, tiny):
     words = ["--checkpoint", tiny, "--frames", 1, *SMALL]
     Path("film.mp4").write_text("mine")
@@ -265,7 +313,12 @@ BAD_REQUESTS = {
     "no steps": (["a.png", "--steps", 0], "--steps"),
     "chunk of nothing": (["a.png", "--decode-chunk", 0], "--decode-chunk"),
     "seed too large": (["a.png", "--seed", 2**64], "--seed"),
-    "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3"),
+    "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3; change --min"),
+    "checkpoint is a picture": (
+        ["a.png", "--checkpoint", "a.png"],
+        "a.png is a picture (PNG, 40 x 30), not a checkpoint; give one such as svd_xt.safetensors.",
+    ),
+    "unknown memory": (["a.png", "--memory", "more"], "--memory"),
     "unknown fit": (["a.png", "--fit", "squeeze"], "--fit"),
     "unknown device": (["a.png", "--device", "gpu"], 'no device "gpu"'),
     "a device without memory": (["a.png", "--device", "meta"], "use cpu, or cuda, mps, xpu"),
@@ -487,6 +540,22 @@ def test_inspect_says_what_is_missing(folder, tiny):
         assert "Traceback" not in refused("inspect", path)
 
 
+def test_what_is_no_checkpoint_is_named_for_what_it_is(folder):
+    shutil.copy("a.png", "a.safetensors")
+    Path("w.json").write_text("{}")
+    for command in (["inspect"], ["convert", "new", "--layout", "diffusers"]):
+        for name, what in (("a.png", "a picture (PNG, "), ("a.safetensors", "a picture ("), ("w.json", "a workflow ")):
+            assert f"{name} is {what}" in refused(command[0], name, *command[1:])
+
+
+def test_inspect_does_without_the_packages_that_take_seconds_to_import(tiny):
+    program = "import sys; from pathlib import Path; from svd_nodes.headless.checkpoints import inspect; "
+    program += "inspect(Path(sys.argv[1])); print([name for name in ('transformers', 'diffusers', 'av') "
+    program += "if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program, tiny], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def _metadata(path):
     from safetensors import safe_open
 
@@ -583,6 +652,7 @@ def test_help_says_what_the_nodes_say():
     assert told["precision"].help == inputs["precision"].tooltip
     assert list(cli.Schedule) == inputs["schedule"].widget["options"]
     assert list(cli.Precision) == inputs["precision"].widget["options"]
+    assert list(cli.Memory) == inputs["memory"].widget["options"]
     for ours, theirs in {"steps": "steps", "motion_bucket": "motion_bucket_id", "frames": "frames"}.items():
         widget = inputs[theirs].widget
         assert (told[ours].min, told[ours].max) == (widget["min"], widget["max"])
@@ -630,11 +700,49 @@ def test_a_contact_sheet_shows_frames_of_every_clip(folder):
         ("missing.mp4", "sheet.png", "no clip at"),
         ("text.mp4", "sheet.png", "cannot be read as a clip"),
         ("text.webp", "sheet.png", "cannot be read as a clip"),
+        ("text.gif", None, "cannot be read as a clip"),
+        ("half.mp4", None, "cannot be read as a clip"),
+        ("half.webp", None, "cannot be read as a clip"),
+        ("noise.mp4", None, "cannot be read as a clip"),
+        ("noise.webp", None, "cannot be read as a clip"),
+        ("sound.mp4", None, "cannot be read as a clip"),
+        ("empty.mp4", None, "cannot be read as a clip"),
+        ("films.mp4", None, "films.mp4 is a folder: give the clips in it."),
         ("text.mp4", "sheet.jpg", "is not a .png"),
+        ("whole.mp4", "x" * 250 + ".png", "is longer than 200 bytes"),
+        ("a.png", "a.png", "a.png is one of the clips; choose another name."),
+        ("whole.mp4", "a.png/sheet.png", "Nothing can be written to"),
     ],
 )
 def test_what_is_no_clip_gets_a_sentence(folder, clip, output, sentence):
-    for name in ("text.mp4", "text.webp"):
+    for name in ("text.mp4", "text.webp", "text.gif"):
         (folder / name).write_text("not a film")
-    assert sentence in refused("sheet", clip, "-o", output)
-    assert not (folder / output).exists()
+    grey = torch.rand(9, 64, 64, 3)
+    write_mp4(folder / "whole.mp4", grey, Fraction(7), {})
+    write_webp(folder / "whole.webp", grey, 7, {}, lossless=True, quality=50)
+    for name in ("mp4", "webp"):
+        data = Path(f"whole.{name}").read_bytes()
+        Path(f"half.{name}").write_bytes(data[: len(data) // 2])
+        Path(f"noise.{name}").write_bytes(data[:200] + bytes(reversed(data[200:])))
+    with av.open("sound.mp4", "w") as film:
+        stream = film.add_stream("aac", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        film.mux([*stream.encode(silence), *stream.encode(None)])
+    Path("films.mp4").mkdir()
+    Path("empty.mp4").touch()
+    before = sorted(os.listdir())
+    words = ["-o", output] if output else []
+    assert sentence in refused("sheet", clip, *words)
+    assert sorted(os.listdir()) == before
+
+
+def test_a_sheet_without_a_name_lies_beside_its_clip_and_replaces_nothing(folder):
+    Path("clips").mkdir()
+    write_mp4(folder / "clips" / "a.mp4", torch.rand(2, 16, 16, 3), Fraction(7), {})
+    Path("clips/a_sheet.png").write_text("mine")
+    assert call("sheet", "clips/a.mp4")[:2] == (0, "clips/a_sheet_00001_.png\n")
+    assert Path("clips/a_sheet.png").read_text() == "mine"
+    assert call("sheet", "clips/a.mp4", "--overwrite")[:2] == (0, "clips/a_sheet.png\n")
+    assert call("sheet", "clips/a.mp4", "-o", "new/b.png")[:2] == (0, "new/b.png\n")
+    assert sorted(os.listdir("clips")) == ["a.mp4", "a_sheet.png", "a_sheet_00001_.png"]

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from svd_nodes.bench.quality import Settings, animate, spearman
+from svd_nodes.bench import quality
+from svd_nodes.bench.quality import Settings, animate, psnr, row, spearman
 from svd_nodes.svd.checkpoint import load
 from svd_nodes.svd.edm import LATENT_SCALE
 from svd_nodes.training import camera, scenes, vae
+from svd_nodes.training.__main__ import main
 from svd_nodes.training.draw import Draw
 from svd_nodes.training.loop import Limit, Run
 from svd_nodes.training.motion import clip_motion, fit, flow, identity, warp
@@ -214,3 +216,49 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch
     assert again.resume(tmp_path)
     assert again.step == 0
     assert torch.equal(again.masters[0], run.masters[0])
+
+
+def test_where_nothing_overlaps_nothing_is_measured() -> None:
+    a, b = torch.zeros(3, 4, 4), torch.full((3, 4, 4), 0.1)
+    inside = torch.zeros(1, 4, 4)
+    assert psnr(a, b, inside) != psnr(a, b, inside)  # NaN
+    assert row("back", psnr(a, b, inside), 20).endswith("| not measured |")
+    inside[:, 1] = 1
+    assert psnr(a, b, inside) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("option", ["--photographs", "--seeds", "--steps"])
+def test_measuring_nothing_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        quality.main([option, "0"])
+    assert ended.value.code == 2
+    assert f"argument {option}: 0 is less than 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["ship"], "ship needs --out"),
+        (["curves"], "curves needs --out"),
+        (["curves", "--out", "losses.png"], "holds no losses yet"),
+        (["ship", "--out", "new.safetensors"], "holds no result of the stage vae yet"),
+        (["unet"], "holds no result of the stage vae yet"),
+        (["unet", "--start", "none.safetensors"], "there is no file none.safetensors"),
+    ],
+)
+def test_a_stage_without_what_it_needs_is_refused(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--state", str(state)])
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert not state.exists()
+
+
+def test_an_untrained_network_is_not_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "vae.safetensors").touch()
+    with pytest.raises(SystemExit):
+        main(["ship", "--state", str(tmp_path), "--out", str(tmp_path / "new.safetensors")])
+    assert "holds no result of the stage unet yet" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from .loop import Limit, Run
 from .pool import Studio
 from .presets import PRESETS, TINY
 from .scenes import SIZE
-from .ship import draw_curves, read_unet, read_vae, ship, write_vae
+from .ship import STAGES, draw_curves, read_unet, read_vae, ship, write_vae
 from .unet import FURTHER_PLAN, NANO_PLAN, Plan, Shape, train_unet
 from .vae import canvases, masks, train_clips, train_pictures
 
@@ -47,9 +47,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--canvases", type=int, default=3072)
     parser.add_argument("--canvas-size", type=int, default=SIZE)
     asked = parser.parse_args(arguments)
+    if lacking := _lacking(asked):
+        parser.error(lacking)
     torch.manual_seed(asked.seed)
     asked.state.mkdir(parents=True, exist_ok=True)
     {"vae": _vae, "unet": _unet, "ship": _ship, "curves": _curves}[asked.stage](asked)
+
+
+def _lacking(asked: argparse.Namespace) -> str | None:
+    """What a stage cannot begin without, as a sentence."""
+    if asked.stage in ("ship", "curves") and asked.out is None:
+        return f"{asked.stage} needs --out, the file that it writes."
+    if asked.start and not asked.start.is_file():
+        return f"--start: there is no file {asked.start}."
+    if asked.stage == "curves" and not any((asked.state / f"{stage}.json").is_file() for stage in STAGES):
+        return f"{asked.state} holds no losses yet: run the stages vae and unet first."
+    needed = {"vae": "vae.safetensors", "unet": "unet/state.json"} if asked.stage == "ship" else {}
+    if asked.stage == "unet" and not (asked.start or asked.wait):
+        needed = {"vae": "vae.safetensors"}
+    missing = (stage for stage, name in needed.items() if not (asked.state / name).is_file())
+    stage = next(missing, None)
+    return f"{asked.state} holds no result of the stage {stage} yet: run that first." if stage else None
 
 
 def _stock(asked: argparse.Namespace, seed: int) -> tuple[Draw, torch.Tensor]:
