@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..nodes.host.standalone import io
+from ..svd.image import resize
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "white": (1, 1, 1),
@@ -57,7 +58,7 @@ class ImageStitch(io.ComfyNode):
             height, width = (
                 (height, int(pair[1].shape[2] * scale)) if across == 2 else (int(pair[1].shape[1] * scale), width)
             )
-            pair = pair[0], resize(pair[1], width, height)
+            pair = pair[0], resize(pair[1].movedim(-1, 1), width, height).movedim(1, -1)
         else:
             margin = "white" if spacing_color == "white" else "black"  # as in the editor, which has no others here
             pair = _same_side(*pair, along, COLOURS[margin])
@@ -90,14 +91,6 @@ class ImageBatch(io.ComfyNode):
             image2 = F.interpolate(_cut(image2, width / height).movedim(-1, 1), (height, width), mode="bilinear")
             image2 = image2.movedim(1, -1)
         return io.NodeOutput(torch.cat(_same_depth(image1, image2)))
-
-
-def resize(images: Tensor, width: int, height: int) -> Tensor:
-    """`t h w c` at another size, antialiased."""
-    if images.shape[1:3] == (height, width):
-        return images
-    resized = F.interpolate(images.movedim(-1, 1), (height, width), mode="bicubic", antialias=True)
-    return resized.movedim(1, -1).clamp(0, 1)
 
 
 def _cut(images: Tensor, shape: float) -> Tensor:

@@ -114,15 +114,16 @@ def fit_image(image: Tensor, width: int, height: int, fit: str = "crop") -> Tens
     image = rgb(image)
     h, w = image.shape[-2:]
     if fit == "stretch":
-        return _resize(image, width, height)
+        return resize(image, width, height)
     scale = max(width / w, height / h) if fit == "crop" else min(width / w, height / h)
-    image = _resize(image, max(round(w * scale), 1), max(round(h * scale), 1))
+    image = resize(image, max(round(w * scale), 1), max(round(h * scale), 1))
     left, top = (width - image.shape[-1]) // 2, (height - image.shape[-2]) // 2
     right, bottom = width - image.shape[-1] - left, height - image.shape[-2] - top
     return F.pad(image, (left, right, top, bottom))  # a negative pad cuts
 
 
-def _resize(image: Tensor, width: int, height: int) -> Tensor:
+def resize(image: Tensor, width: int, height: int) -> Tensor:
+    """(b c h w) in 0..1 at another size, antialiased bicubic. One that has the size already comes back as it is."""
     if image.shape[-2:] == (height, width):
         return image
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True).clamp(0, 1)

@@ -278,15 +278,16 @@ def _check_expressible(models: "Models") -> None:
     """One sentence for what diffusers' SVD classes have no room for."""
     config = models.vae.config
     if models.family != "svd":
-        raise InputError(f"diffusers has no pipeline for {models.family}; save it as a single file.")
+        raise InputError(f"diffusers has no pipeline for {models.family}; use layout='single' (--layout single).")
     if not config.temporal_decoder or config.post_quant_conv:
         raise InputError(
-            "diffusers' SVD has a temporal decoder alone, and this is an image decoder; save a single file."
+            "diffusers' SVD has a temporal decoder alone, and this is an image decoder; "
+            "use layout='single' (--layout single)."
         )
     if config.decoder_mid_layers != config.layers_per_block:
         raise InputError(
             "diffusers' decoder has as many middle blocks as layers per block, and this one has "
-            f"{config.decoder_mid_layers} and {config.layers_per_block}; save a single file."
+            f"{config.decoder_mid_layers} and {config.layers_per_block}; use layout='single' (--layout single)."
         )
 
 

@@ -591,6 +591,17 @@ def test_convert_there_and_back(folder, tiny):
     assert open_checkpoint("back.safetensors").unet.dtype == open_checkpoint(tiny).unet.dtype
 
 
+def test_what_diffusers_has_no_room_for_can_be_a_single_file(folder):
+    from dataclasses import replace
+
+    from svd_nodes.tools.random_checkpoint import random_models
+
+    preset = PRESETS["tiny"]
+    save(random_models(preset.unet, replace(preset.vae, decoder_mid_layers=2), preset.clip), folder / "a.safetensors")
+    assert "(--layout single)" in refused("convert", "a.safetensors", "b", "--layout", "diffusers")
+    assert call("convert", "a.safetensors", "b.safetensors", "--layout", "single", "--precision", "fp16")[0] == 0
+
+
 def test_convert_to_half(folder, tiny):
     assert call("convert", tiny, "half.safetensors", "--layout", "single", "--precision", "fp16")[0] == 0
     assert json.loads(call("inspect", "half.safetensors", "--json")[1])["parts"]["UNet"]["precision"] == "fp16"
@@ -659,6 +670,16 @@ def test_help_says_what_the_nodes_say():
     editor_only = {"from_core", "text_to_video"}  # they hold nodes that only the editor has
     workflows = {path.stem for path in (WORKFLOWS / "api").glob("*.json")} - editor_only
     assert all(workflow in options(cli.run)["workflow"].help for workflow in workflows)
+
+
+def test_the_readmes_python_runs_as_it_stands(folder):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (lines,) = (block for block in readme.split("```python\n")[1:] if "svd_nano.safetensors" in block)
+    lines = lines.partition("```")[0]
+    assert '"num_inference_steps": 12' in lines
+    subprocess.run([sys.executable, "-c", lines.replace('steps": 12', 'steps": 1')], check=True, timeout=300)
+    with Image.open("clip.webp") as clip:
+        assert (clip.n_frames, clip.size) == (14, (256, 256))
 
 
 def test_run_as_a_module_ends_with_2_and_one_line(folder):

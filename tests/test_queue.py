@@ -535,6 +535,16 @@ def test_the_readmes_lines_do_the_same(folder, server):
     assert server.uploads["a.png"] == Path("a.png").read_bytes()
 
 
+def test_the_readmes_lines_tell_of_a_failure(folder, server):
+    server.fails_on = {2}
+    lines = readme_lines(server.url).replace("sleep(1)", "sleep(0.01)")
+    done = subprocess.run([sys.executable, "-I", "-c", lines], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("a.png with seed 2: ['execution_error'")
+    assert "Too bright." in done.stderr
+    assert set(os.listdir()) == {"a.png", "b.png", "a_seed1.mp4"}
+
+
 # ---- its parts
 
 
