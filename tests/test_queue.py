@@ -514,6 +514,50 @@ def test_a_full_disk(folder, server, monkeypatch):
     assert_whole(server)
 
 
+def test_a_page_in_a_films_place_is_no_result(folder, server):
+    server.odd = {"view": (b"<html>Log in</html>", 200)}
+    code, out, err = call(server, "--image", "a.png")
+    assert (code, out) == (1, "")
+    assert "is no whole film. To go on, give the same command with --resume." in err
+    assert not Path("output/a.mp4").exists()
+    server.odd = {}
+    assert call(server, "--image", "a.png", "--resume")[0] == 0
+    assert_whole(server, 1)
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "a.b\\c"])
+def test_what_names_no_file_is_no_result(name, folder, server, monkeypatch):
+    monkeypatch.setattr(server, "_save", lambda node: [{"filename": name, "subfolder": "", "type": "output"}])
+    code, out, err = call(server, "--image", "a.png")
+    assert (code, out) == (1, "")
+    assert "a: the workflow ended without a file" in err
+
+
+@pytest.mark.parametrize("path", ["object_info", "upload", "prompt", "queue", "history"])
+def test_an_answer_too_deep_to_read_gets_a_sentence(path, folder, server):
+    server.odd = {path: (b"[" * 200_000, 200)}
+    code, out, err = call(server, "--image", "a.png")
+    assert (code, out) == (2 if path == "object_info" else 1, "")
+    assert "no ComfyUI" in err
+    assert '"[[[[' in err
+
+
+def test_a_way_on_is_told_only_where_something_was_begun(folder, server, monkeypatch):
+    server.odd = {"ws": (b"", 302)}
+    code, _, err = call(server, "--image", "a.png", "--patience", "0.1")
+    assert code == 1
+    assert "--resume" not in err
+    assert sorted(os.listdir()) == ["a.png", "b.png"]
+
+
+def test_a_pipe_is_not_waited_for(folder, server):
+    os.mkfifo("pipe.png")
+    assert call(server, "--image", "pipe.png")[0::2] == (
+        2,
+        "bad input  The picture pipe.png cannot be read: it is no file.\n",
+    )
+
+
 # ---- the lines in the README
 
 

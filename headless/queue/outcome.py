@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 File = dict[str, str]  # filename, subfolder and type, as /view takes them
@@ -63,6 +64,16 @@ def _fault(messages: list[tuple[str, dict[str, Any]]]) -> Fault:
 def _files(history: Mapping[str, Any]) -> list[File]:
     outputs = history.get("outputs", {}).values()
     lists = (value for output in outputs for value in output.values() if isinstance(value, list))
-    told = [item for items in lists for item in items if isinstance(item, dict) and "filename" in item]
+    told = [item for items in lists for item in items if isinstance(item, dict) and _is_name(item.get("filename"))]
     files = [{key: value for key, value in item.items() if isinstance(value, str)} for item in told]
     return [file for file in files if file.get("type") == "output"] or files
+
+
+def _is_name(name: object) -> bool:
+    """Whether this can name a file, whose ending the one at home will have."""
+    return (
+        isinstance(name, str)
+        and name != ""
+        and name.isprintable()
+        and (PurePosixPath(name).suffix[1:] or "none").isalnum()
+    )

@@ -92,6 +92,8 @@ def read_pictures(paths: Iterable[Path]) -> list[Picture]:
     """Looks at every picture. InputError names the first that cannot be read, or was given twice."""
     pictures: list[Picture] = []
     for path in paths:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise InputError(f"The picture {path} cannot be read: it is no file.")
         try:
             data = path.read_bytes()
             with Image.open(path) as image:

@@ -9,7 +9,7 @@ from ..files import publish
 from .manifest import Record, Result, sha256_of
 from .outcome import File
 from .plan import slug
-from .server import FOLDER, EditorServer
+from .server import FOLDER, EditorServer, Strange
 
 FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
 TRIES = 9  # files of one name that are looked at
@@ -42,6 +42,7 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
     files named in `own`, and equal ones, are replaced.
     Raises:
         NoResult: there are none, or the server does not have them any more.
+        Strange: it sends something else in place of a film.
         OSError: one cannot be written.
     """
     if not files:
@@ -56,6 +57,8 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
                 sha256 = server.download(file, target.write)
             if sha256 is None:
                 raise NoResult(f"the server does not have its file {file['filename']} any more")
+            if suffix in FILM_SUFFIXES.values() and not is_whole(temporary.read_bytes()):
+                raise Strange(f"What the server at {server.url} sent as {file['filename']} is no whole film.")
             size = temporary.stat().st_size
             path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
         finally:

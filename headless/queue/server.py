@@ -15,7 +15,14 @@ from .outcome import Outcome
 
 FOLDER = "svd-queue"  # of the server's input and output folders, for all that comes from here
 BUSY = (502, 503, 504)  # a proxy whose server is away
-OTHER_SHAPE = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # of looking into JSON that is not as hoped
+OTHER_SHAPE = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)  # of looking into JSON that is not as hoped
 SHOWN = 200  # characters of an answer nobody expected
 
 
@@ -49,7 +56,7 @@ class EditorServer:
         reply = self._ask("GET", "/object_info", fine=(200, 404, 405))
         try:
             infos = reply.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             infos = None
         if not isinstance(infos, dict) or "LoadImage" not in infos:
             what = f"What answers at {self.url} is no ComfyUI: it says {_excerpt(reply)}"

@@ -102,11 +102,16 @@ def _server_sentences(editor: EditorServer, output: Path) -> Iterator[None]:
         address = "start ComfyUI there, or give its address with --server"
         fail(f"No ComfyUI answers at {editor.url} ({error}); {address}.", FAILED)
     except Lost as error:
-        fail(f"{error} Start it again. {GO_ON}", FAILED)
+        fail(_with_way_on(f"{error} Start it again.", output), FAILED)
     except Strange as error:
-        fail(f"{error} {GO_ON}" if (output / manifest.NAME).exists() else str(error), FAILED)
+        fail(_with_way_on(str(error), output), FAILED)
     except Refused as error:
         fail(str(error), BAD_INPUT)
     except OSError:
         typer.echo(GO_ON, err=True)
         raise
+
+
+def _with_way_on(sentence: str, output: Path) -> str:
+    """There is one where something was begun."""
+    return f"{sentence} {GO_ON}" if (output / manifest.NAME).exists() else sentence
