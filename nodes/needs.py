@@ -15,7 +15,9 @@ from . import check, host, memory, shortage
 from .host import Work
 from .load import PRECISIONS
 
-NUMBERS = {"width": 8192, "height": 8192, "frames": 1024, "steps": 1000, "frames_per_chunk": 1024}  # and their most
+NUMBERS = {  # with their least and their most
+    "width": (8, 8192), "height": (8, 8192), "frames": (1, 1024), "steps": (1, 1000), "frames_per_chunk": (1, 1024),
+}  # fmt: skip
 
 
 def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
     asked: `checkpoint`, `precision`, `memory`, the NUMBERS, and `guided`, "0" where every frame's guidance is 1.
     InputError on settings with which no run could start.
     """
-    size = {name: _number(asked, name, most) for name, most in NUMBERS.items()}
+    size = {name: _number(asked, name, *limits) for name, limits in NUMBERS.items()}
     checkpoint = _opened(host.checkpoint_path(asked.get("checkpoint", "")))
     check.require_choice("precision", asked.get("precision"), PRECISIONS)
     check.require_choice("memory", asked.get("memory"), memory.MODES)
@@ -91,10 +93,11 @@ def decoding_work(config: VAEConfig, dtype: torch.dtype, images: int, height: in
     return Work(("decoding", config, dtype), float(images * height * width))
 
 
-def _number(asked: Mapping[str, str], name: str, most: int) -> int:
+def _number(asked: Mapping[str, str], name: str, least: int, most: int) -> int:
     text = asked.get(name, "")
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise InputError(f"{name} is {text!r}: it must be a whole number between 1 and {most}.")
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not digits or not least <= int(text) <= most:
+        raise InputError(f"{name} is {text[:20]!r}: it must be a whole number between {least} and {most}.")
     return int(text)
 
 

@@ -82,6 +82,7 @@ def check(checkpoint: Checkpoint) -> list[Misfit]:
     return [misfit for misfit in found if misfit]
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def load(
     path: str | Path,

@@ -116,10 +116,22 @@ def fit_image(image: Tensor, width: int, height: int, fit: str = "crop") -> Tens
     if fit == "stretch":
         return resize(image, width, height)
     scale = max(width / w, height / h) if fit == "crop" else min(width / w, height / h)
+    image = _without_far_ends(image, width / scale, height / scale)
+    h, w = image.shape[-2:]
     image = resize(image, max(round(w * scale), 1), max(round(h * scale), 1))
     left, top = (width - image.shape[-1]) // 2, (height - image.shape[-2]) // 2
     right, bottom = width - image.shape[-1] - left, height - image.shape[-2] - top
     return F.pad(image, (left, right, top, bottom))  # a negative pad cuts
+
+
+def _without_far_ends(image: Tensor, width: float, height: float) -> Tensor:
+    """The middle of a picture: what a frame of this size shows of it, and the same again on each side.
+
+    So that no ribbon of a picture is enlarged to thousands of times its length, for nothing.
+    """
+    h, w = image.shape[-2:]
+    cut_x, cut_y = (max(0, int((side - 3 * shown - 16) / 2)) for side, shown in ((w, width), (h, height)))
+    return image[..., cut_y : h - cut_y, cut_x : w - cut_x]
 
 
 def resize(image: Tensor, width: int, height: int) -> Tensor:

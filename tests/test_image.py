@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from svd_nodes.svd import image as image_module
 from svd_nodes.svd.clip import clip_pixels
 from svd_nodes.svd.errors import InputError
 from svd_nodes.svd.image import FITS, fit_image, read_picture, rgb, squash, to_pil, to_rgb, to_tensor
@@ -179,3 +180,16 @@ def test_bad_fits():
         to_rgb(Image.new("RGB", (0, 5)))
     with pytest.raises(InputError, match="NaN"):
         to_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32)))
+
+
+@pytest.mark.parametrize(("w", "h"), [(2, 4000), (4000, 2)])
+def test_a_ribbon_is_cut_before_it_is_enlarged(w, h, monkeypatch):
+    """Its whole length would be 25 GB at the frame's width."""
+    sizes = []
+    enlarge = image_module.resize
+    monkeypatch.setattr(image_module, "resize", lambda x, *size: sizes.append(size) or enlarge(x, *size))
+    ramp = torch.linspace(0, 1, w * h).view(1, 1, h, w).expand(1, 3, h, w)
+    fitted = fit_image(ramp, 1024, 576)
+    assert fitted.shape == (1, 3, 576, 1024)
+    assert fitted.mean() == pytest.approx(0.5, abs=0.01)
+    assert max(sizes[0]) < 40_000

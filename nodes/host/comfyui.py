@@ -1,6 +1,9 @@
 """The host when the nodes live in ComfyUI: its folders, memory manager, progress bar, previews and cancel button."""
 
+import asyncio
 import base64
+import math
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +18,7 @@ import folder_paths
 import latent_preview
 import torch
 from aiohttp import web
+from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
 from comfy_api.v0_0_2 import ComfyExtension as ComfyExtension
 from comfy_api.v0_0_2 import io as io
@@ -60,7 +64,7 @@ def checkpoint_path(name: str) -> Path:
     """The file or folder behind a name of the list. InputError if there is none."""
     if name in checkpoint_names():
         for path in (Path(root) / name for root in _roots()):
-            if path.exists():
+            if path.is_file() or path.is_dir():  # and no pipe, which would be waited for
                 return path
     if name == NO_CHECKPOINT:
         raise InputError(
@@ -197,29 +201,33 @@ def progress(
     """A callback (step, total, denoised latents or None) for the progress bar, with previews.
 
     frames: of a clip. The page that started the run sees the whole clip move if it asked for that, else core's preview
-    of frame 0; neither where previews are off. It raises when the user has pressed cancel. work: what is done in all
-    steps together, so that its time is known before the next run. colours: of latents that are not Stable Diffusion's.
+    of frame 0, which is off unless the editor was started with it; neither where it was started without previews. It
+    raises when the user has pressed cancel. work: what is done in all steps together, so that its time is known before
+    the next run. colours: of latents that are not Stable Diffusion's.
     """
     latent_format = comfy.latent_formats.SD15()
     previewer = latent_preview.get_previewer(memory_manager.get_torch_device(), latent_format)
-    clip = (
-        _ClipPreview(colours or _core_colours(latent_format), frames)
-        if previewer is not None and frames is not None
-        else None
-    )
+    clip = None
+    if frames is not None and not _refuses_previews():
+        clip = _ClipPreview(colours or _core_colours(latent_format), frames)
     bar = comfy.utils.ProgressBar(total)
     begin = time.monotonic()
 
     def report(step: int, total: int = total, denoised: Tensor | None = None) -> None:
         image = None
-        if previewer is not None and denoised is not None:
-            moving = clip is not None and clip.show(step, total, denoised)
-            image = None if moving else previewer.decode_latent_to_preview_image("JPEG", denoised)
+        if denoised is not None and not (clip is not None and clip.show(step, total, denoised)):
+            image = previewer and previewer.decode_latent_to_preview_image("JPEG", denoised)
         bar.update_absolute(step, total, image)
         if step == total and work is not None:
-            _seconds[work.kind] = (time.monotonic() - begin) / work.amount
+            _seconds.setdefault(work.kind, {})[work.amount] = time.monotonic() - begin
 
     return report
+
+
+def _refuses_previews() -> bool:
+    """Whether the editor was told to show none, not just not told to: by itself it starts without."""
+    told = any(word.startswith("--preview-method") for word in sys.argv)
+    return told and args.preview_method is latent_preview.LatentPreviewMethod.NoPreviews
 
 
 def work_device() -> torch.device:
@@ -270,12 +278,15 @@ class _ClipPreview:
 
 
 _watching: set[str] = set()  # clients that asked for moving previews
-_seconds: dict[Hashable, float] = {}  # that one unit of a kind of work took the last time
+_seconds: dict[Hashable, dict[float, float]] = {}  # that amounts of a kind of work took the last time
 
 
 def seconds_for(work: Work) -> float | None:
-    """How long it will take, by the last run of its kind; None before there was one."""
-    return _seconds[work.kind] * work.amount if work.kind in _seconds else None
+    """How long it will take, by the run of its kind that was nearest in size; None before there was one."""
+    if not (known := _seconds.get(work.kind)):
+        return None
+    nearest = min(known, key=lambda amount: abs(math.log(amount / work.amount)))
+    return known[nearest] * work.amount / nearest
 
 
 def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
@@ -284,15 +295,20 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
 
     @server.routes.post("/svd-nodes/previews")
     async def previews(request: web.Request) -> web.Response:
-        asked = await request.json()
-        _watching.intersection_update(server.sockets)
-        (_watching.add if asked["wanted"] else _watching.discard)(asked["client"])
-        return web.json_response({})
+        try:
+            match await request.json():
+                case {"wanted": bool(wanted), "client": str(client)}:
+                    _watching.intersection_update(server.sockets)
+                    (_watching.add if wanted else _watching.discard)(client)
+                    return web.json_response({})
+        except ValueError:
+            pass
+        return web.json_response({"error": "Give wanted (true or false) and client (a text)."}, status=400)
 
     @server.routes.get("/svd-nodes/estimate")
     async def needs(request: web.Request) -> web.Response:
         try:
-            return web.json_response(estimate(request.query))
+            return web.json_response(await asyncio.to_thread(estimate, request.query))  # a disk may be slow
         except InputError as error:
             return web.json_response({"error": str(error)}, status=400)
 
