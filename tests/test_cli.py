@@ -729,6 +729,7 @@ def test_a_contact_sheet_shows_frames_of_every_clip(folder):
         ("sound.mp4", None, "cannot be read as a clip"),
         ("empty.mp4", None, "cannot be read as a clip"),
         ("films.mp4", None, "films.mp4 is a folder: give the clips in it."),
+        ("", None, ". is a folder: give the clips in it."),
         ("text.mp4", "sheet.jpg", "is not a .png"),
         ("whole.mp4", "x" * 250 + ".png", "is longer than 200 bytes"),
         ("a.png", "a.png", "a.png is one of the clips; choose another name."),
