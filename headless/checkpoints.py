@@ -55,6 +55,8 @@ def find(name: str, folders: Sequence[Path]) -> Path:
 
 def opened(path: Path) -> Checkpoint:
     """The checkpoint's header. InputError if it is missing, damaged, or no SVD checkpoint."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise InputError(f"{path} is no file and no folder; give a checkpoint such as svd_xt.safetensors.")
     try:
         return open_checkpoint(path)
     except InputError:

@@ -28,6 +28,8 @@ def sentences(works_here: bool = True) -> Iterator[None]:
         fail(str(error), BAD_INPUT, advice(str(error)) if works_here else None)
     except (NonFiniteError, MemoryError) as error:
         fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
+    except BrokenPipeError:  # whoever read what is printed has enough of it: the command line ends in silence
+        raise
     except OSError as error:
         from .files import reason
 

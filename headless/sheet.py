@@ -21,6 +21,11 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
     Raises:
         InputError: a clip is no film that can be read, or the output is no PNG, or cannot be written.
     """
+    for clip in clips:
+        if not clip.is_file():
+            raise InputError(
+                f"{clip} is a folder: give the clips in it." if clip.is_dir() else f"There is no clip at {clip}."
+            )
     output = output or clips[0].with_name(f"{clips[0].stem}_sheet.png")
     if output.suffix.lower() != ".png":
         raise InputError(f"{output} is not a .png: a contact sheet is a PNG.")
@@ -59,10 +64,6 @@ def _frames(clip: Path) -> Iterator[Image.Image]:
     """A film's frames; an animated picture's too."""
     import av
 
-    if clip.is_dir():
-        raise InputError(f"{clip} is a folder: give the clips in it.")
-    if not clip.is_file():
-        raise InputError(f"There is no clip at {clip}.")
     try:
         if clip.suffix.lower() in PICTURES:
             with Image.open(clip) as picture:

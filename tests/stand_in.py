@@ -64,6 +64,7 @@ class StandIn:
         self.refuses = False
         self.allowed: int | None = None  # so many are rendered, then what is queued waits
         self.away = False
+        self.login = ""  # name:password that every request must bring
         self.odd: dict[str, tuple[bytes, int]] = {}  # what comes instead, by the first part of the path
         self.prompts: dict[str, Any] = {}
         self._sockets: dict[str, socket.socket] = {}
@@ -187,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def odd(self) -> tuple[bytes, int] | None:
+        told = "Basic " + base64.b64encode(self.stand_in.login.encode()).decode()
+        if self.stand_in.login and self.headers["Authorization"] != told:
+            return b"", 401
         return self.stand_in.odd.get(urlsplit(self.path).path.split("/")[1])
 
     def do_GET(self) -> None:

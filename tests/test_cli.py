@@ -548,6 +548,21 @@ def test_what_is_no_checkpoint_is_named_for_what_it_is(folder):
             assert f"{name} is {what}" in refused(command[0], name, *command[1:])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX")
+def test_a_pipe_is_not_waited_for(folder):
+    os.mkfifo("pipe")
+    assert "pipe is no file and no folder" in refused("inspect", "pipe")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's pipes")
+def test_a_reader_who_has_enough_is_no_failure_to_speak_of(folder, tiny):
+    command = [sys.executable, "-m", "svd_nodes.headless", "inspect", str(tiny), "--json"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    assert running.wait(timeout=60) == 1
+
+
 def test_inspect_does_without_the_packages_that_take_seconds_to_import(tiny):
     program = "import sys; from pathlib import Path; from svd_nodes.headless.checkpoints import inspect; "
     program += "inspect(Path(sys.argv[1])); print([name for name in ('transformers', 'diffusers', 'av') "
@@ -729,6 +744,7 @@ def test_a_contact_sheet_shows_frames_of_every_clip(folder):
         ("sound.mp4", None, "cannot be read as a clip"),
         ("empty.mp4", None, "cannot be read as a clip"),
         ("films.mp4", None, "films.mp4 is a folder: give the clips in it."),
+        ("", None, ". is a folder: give the clips in it."),
         ("text.mp4", "sheet.jpg", "is not a .png"),
         ("whole.mp4", "x" * 250 + ".png", "is longer than 200 bytes"),
         ("a.png", "a.png", "a.png is one of the clips; choose another name."),

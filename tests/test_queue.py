@@ -398,6 +398,16 @@ ODD = {
 }
 
 
+def test_a_login_in_the_address_is_used_and_shown_nowhere(folder, server):
+    server.login = "me:a@b"
+    assert "wants a login" in call(server, "--image", "a.png")[2]
+    address = server.url.replace("//", "//me:a%40b@")
+    code, out, err = call(server, "--image", "a.png", "--server", address)
+    assert code == 0, err
+    assert "a%40b" not in out + err + Path("output/manifest.json").read_text()
+    assert json.loads(Path("output/manifest.json").read_text())["server"] == server.url
+
+
 def test_a_server_that_sends_no_messages(folder, server):
     server.odd = {"ws": PAGE}
     code, _, err = call(server, "--image", "a.png")

@@ -1,9 +1,10 @@
 """The editor's messages, as they come: which node works, how far it is, what is over."""
 
 import json
+from base64 import b64encode
 from contextlib import suppress
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urlsplit
 
 import websocket
 
@@ -13,12 +14,16 @@ from .server import BUSY, Strange, Unreachable
 class Events:
     """One connection. The server sends it what concerns the workflows queued under `client_id`."""
 
-    def __init__(self, url: str, client_id: str) -> None:
-        self._server, self._url = url, f"ws{url.removeprefix('http')}/ws?{urlencode({'clientId': client_id})}"
+    def __init__(self, address: str, shown: str, client_id: str) -> None:
+        parts = urlsplit(address)
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        self._headers = [f"Authorization: Basic {b64encode(login.encode()).decode()}"] if "@" in parts.netloc else []
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._server, self._url = shown, f"ws{url.removeprefix('http')}/ws?{urlencode({'clientId': client_id})}"
 
     def __enter__(self) -> Self:
         try:
-            self._socket = websocket.create_connection(self._url, timeout=10)
+            self._socket = websocket.create_connection(self._url, timeout=10, header=self._headers)
         except websocket.WebSocketBadStatusException as error:
             what = f"it answered {error.status_code}"
             if error.status_code in BUSY:

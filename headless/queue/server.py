@@ -41,9 +41,14 @@ class Strange(Exception):
 class EditorServer:
     """The part of the editor's HTTP interface that a queue needs. Every call may raise `Unreachable` and `Strange`."""
 
+    @property
+    def url(self) -> str:
+        """The address to be shown and written down: without the login that it may hold."""
+        return re.sub("//[^/]*@", "//", self.address)
+
     def __init__(self, url: str, timeout: float = 60) -> None:
-        self.url = _checked_url(url)
-        self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(timeout, connect=5))
+        self.address = _checked_url(url)
+        self._http = httpx.Client(base_url=self.address, timeout=httpx.Timeout(timeout, connect=5))
 
     def __enter__(self) -> Self:
         return self

@@ -58,7 +58,7 @@ class Work:
         away_since: float | None = None
         while self.unfinished:
             try:
-                with Events(self._server.url, self._manifest.client_id) as events:
+                with Events(self._server.address, self._server.url, self._manifest.client_id) as events:
                     self._upload()
                     self._compare(restarted=True)
                     if away_since is not None:
