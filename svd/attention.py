@@ -12,9 +12,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .kernels import (
+    add_feed_forward,
     add_linear,
     attend,
-    geglu,
     group_norm,
     layer_norm,
     layer_norm_and_copy,
@@ -95,23 +95,25 @@ class FeedForward(nn.Module):
     def added_to(self, stream: Stream, x: Tensor) -> Stream:
         """The stream plus this of x, n s c."""
         if self.chunk_size is None:
-            return stream.plus(self.net[0](x), self.net[2])
+            return self._added(stream, x)
         pieces = zip(*(y.split(self.chunk_size, self.chunk_dim) for y in (stream.tokens, x)), strict=True)
-        done = [replace(stream, tokens=tokens).plus(self.net[0](piece), self.net[2]) for tokens, piece in pieces]
+        done = [self._added(replace(stream, tokens=tokens), piece) for tokens, piece in pieces]
         if done[0].tokens.data_ptr() == stream.tokens.data_ptr():  # each took its place
             return replace(done[0], tokens=stream.tokens)
         return replace(done[0], tokens=torch.cat([piece.tokens for piece in done], dim=self.chunk_dim))
 
+    def _added(self, stream: Stream, x: Tensor) -> Stream:
+        """The stream plus x gelu(gate), with the exact (erf) gelu, times the second layer."""
+        tokens, bias = add_feed_forward(stream.tokens, x, self.net[0].proj, self.net[2])
+        return Stream(tokens, stream.vector).shifted(bias)
+
 
 class GEGLU(nn.Module):
-    """x gelu(gate), with the exact (erf) gelu. ... c_in -> ... c_out"""
+    """The layer of value and gate, under its name in the checkpoint. Its product is FeedForward's work."""
 
     def __init__(self, c_in: int, c_out: int, ops: Ops) -> None:
         super().__init__()
         self.proj = ops.Linear(c_in, 2 * c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return geglu(x, self.proj)
 
 
 class SpatialBlock(nn.Module):

@@ -23,6 +23,8 @@ from svd_nodes.svd import Conditioning, StableVideoDiffusionPipeline, guidance_s
 from svd_nodes.svd.clip import build_clip
 from svd_nodes.svd.config import VAEConfig
 from svd_nodes.svd.decoding import decode, decode_in_pieces
+from svd_nodes.svd.kernels.group_norm import Moments
+from svd_nodes.svd.memory import CACHED_ROOM, LITTLE_ROOM, decoding_room
 from svd_nodes.svd.streaming import Streamed
 from svd_nodes.svd.tensorfile import read_ahead
 from svd_nodes.svd.unet import UNet
@@ -62,6 +64,19 @@ def test_a_chunk_that_fits_is_decoded_whole(monkeypatch):
     decode(vae, latent, 2, room=10**9)
     with pytest.raises(AssertionError, match="fitted"):
         decode(vae, latent, 2, room=1000)
+
+
+def test_a_processor_decodes_in_pieces_that_stay_in_its_cache():
+    cpu = torch.device("cpu")
+    assert decoding_room(cpu) == decoding_room(cpu, most=LITTLE_ROOM) == CACHED_ROOM
+    assert decoding_room(cpu, most=1000) == 1000
+
+
+def test_moments_far_from_zero_keep_their_digits():
+    maps = (1000 + torch.randn(2, 32, 40, 50)).contiguous(memory_format=torch.channels_last)
+    found, exact = Moments.of(maps), torch.var_mean(maps.double(), dim=(2, 3), correction=0)
+    assert relative(found.mean[:, 0], exact[1].float()) <= 1e-6
+    assert relative(found.squares[:, 0] / 2000, exact[0].float()) <= 1e-5
 
 
 def told(config, clips: int) -> Conditioning:

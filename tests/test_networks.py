@@ -17,11 +17,15 @@ from oracle import (
     relative,
     unet_config,
 )
+from torch import nn
+from torch.nn import functional as F
 
 from svd_nodes.bench.shapes import Shape, pieces, plainly, rows, shapes, small_unet, small_vae, step, whole
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import CLIPConfig, UNetConfig, VAEConfig
 from svd_nodes.svd.decoding import decode
+from svd_nodes.svd.kernels import add_feed_forward
+from svd_nodes.svd.kernels.feed_forward import PIECE
 from svd_nodes.svd.unet import UNet
 from svd_nodes.svd.vae import VAE
 
@@ -223,3 +227,15 @@ def test_the_clip_that_inspect_expects_is_the_one_that_is_built(config):
 
 def _count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def test_feed_forward_in_pieces_is_the_whole():
+    torch.manual_seed(0)
+    first, last = nn.Linear(8, 64), nn.Linear(32, 8)
+    x, y = torch.randn(3, PIECE - 100, 8), torch.randn(3, PIECE - 100, 8)
+    value, gate = first(y).chunk(2, dim=-1)
+    whole = x + last(value * F.gelu(gate))
+    result, bias = add_feed_forward(x, y, first, last)
+    assert result.data_ptr() == x.data_ptr()
+    torch.testing.assert_close(result + bias, whole, atol=1e-5, rtol=1e-5)

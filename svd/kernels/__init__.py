@@ -5,6 +5,7 @@ otherwise calls the layer, which may be a host's that streams its weights.
 """
 
 from .build import begin, build
+from .feed_forward import add_feed_forward
 from .geglu import geglu
 from .group_norm import add_and_measure, group_norm
 from .layer_norm import layer_norm, layer_norm_and_copy
@@ -19,6 +20,7 @@ from .wide_attention import wide_attention
 
 __all__ = [
     "add_and_measure",
+    "add_feed_forward",
     "add_linear",
     "added",
     "attend",
