@@ -211,6 +211,16 @@ def test_upsample_conv(n, h, w, c_in, c_out, together, seed):
             agree(upsample_conv, maps(n, c_in, h, w), conv, 2 * h, 2 * w, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
+@pytest.mark.parametrize(("n", "h", "w"), [(1, 16, 32), (3, 23, 25)])
+def test_upsample_conv_on_a_processor_is_that_of_the_larger_map(n, h, w):
+    conv, x = fill(nn.Conv2d(8, 12, 3, padding=1)), maps(n, 8, h, w)
+    with torch.no_grad():
+        expected = conv(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
+        found = upsample_conv(x, conv, 2 * h, 2 * w)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 def test_upsample_conv_of_an_odd_size_is_the_plain_one():
     """The last row has no second copy, so its neighbours are others: the large map is made."""
     conv = fill(nn.Conv2d(8, 4, 3, padding=1))
