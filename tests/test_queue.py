@@ -14,15 +14,15 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from stand_in import film, stand_in
+from stand_in import drawn, film, stand_in
 from tiny_files import ROOT, WORKFLOWS, picture
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
 from svd_nodes.headless.queue import work
 from svd_nodes.headless.queue.plan import read_seeds
-from svd_nodes.headless.queue.results import is_whole
 from svd_nodes.headless.queue.server import EditorServer
+from svd_nodes.headless.queue.whole import fault, is_whole
 from svd_nodes.svd.errors import InputError
 
 EIGHT = ["--image", "a.png", "--image", "b.png", "--seeds", "1-4"]
@@ -518,11 +518,42 @@ def test_a_page_in_a_films_place_is_no_result(folder, server):
     server.odd = {"view": (b"<html>Log in</html>", 200)}
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
-    assert "is no whole film. To go on, give the same command with --resume." in err
+    assert "is a web page. To go on, give the same command with --resume." in err
     assert not Path("output/a.mp4").exists()
     server.odd = {}
     assert call(server, "--image", "a.png", "--resume")[0] == 0
     assert_whole(server, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"), [(b"", "empty"), (film("x")[:-1], "no whole film"), (b"RIFF", "no whole film")]
+)
+def test_a_broken_film_fails_its_own_job_and_is_made_again(data, what, folder, server, monkeypatch):
+    def broken(self, file, write):
+        sent = data if "a_seed1" in file["filename"] else server.files[f"{file['subfolder']}/{file['filename']}"]
+        write(sent)
+        return hashlib.sha256(sent).hexdigest()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EditorServer, "download", broken)
+        code, out, err = call(server, "--image", "a.png", "--seeds", "1-2")
+    assert (code, out) == (1, "output/a_seed2.mp4\n")
+    assert re.search(rf"a_seed1: the server's file \S+ is {what}; with --resume it is made again", err)
+    assert call(server, "--image", "a.png", "--seeds", "1-2", "--resume")[0] == 0
+    assert [job["state"] for job in records()] == ["done"] * 2
+    assert is_whole(Path("output/a_seed1.mp4").read_bytes())
+
+
+def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    page, book = b"<html>Log in</html>", json.loads(Path("output/manifest.json").read_text())
+    Path("output/a.mp4").write_bytes(page)
+    book["jobs"][0]["files"][0] |= {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
+    Path("output/manifest.json").write_text(json.dumps(book))
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert code == 0, err
+    assert is_whole(Path(out.strip()).read_bytes())
+    assert set(server.rendered.values()) == {1}
 
 
 @pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "a.b\\c"])
@@ -606,3 +637,12 @@ def test_whole_films():
     webp = b"RIFF" + (8).to_bytes(4, "little") + b"WEBPabcd"
     assert is_whole(webp)
     assert not is_whole(webp[:-1])
+
+
+def test_what_is_wrong_with_a_file():
+    assert fault(b"", ".json") == "empty"
+    assert fault(b" <!DOCTYPE html>", ".flac") == "a web page"
+    assert fault(b"<html>", ".html") is None
+    assert fault(drawn("x"), ".PNG") is None
+    assert fault(drawn("x")[:-30], ".png") == "no whole picture"
+    assert fault(b"{}", ".json") is None

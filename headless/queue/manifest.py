@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ...svd.errors import InputError
 from ..files import prepare_folder
 from .plan import Job
+from .whole import fault
 
 NAME = "manifest.json"
 VERSION = 1
@@ -110,7 +111,10 @@ def sha256_of(path: Path) -> str:
 
 
 def _is(path: Path, result: Result) -> bool:
-    return path.is_file() and path.stat().st_size == result.bytes and sha256_of(path) == result.sha256
+    """Whether it is there, unaltered, and was whole when it came: an older client noted down whatever came."""
+    if not path.is_file() or path.stat().st_size != result.bytes or sha256_of(path) != result.sha256:
+        return False
+    return fault(path.read_bytes(), path.suffix) is None
 
 
 def _listed(options: Sequence[str]) -> str:
