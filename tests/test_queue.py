@@ -170,6 +170,26 @@ def test_pictures_of_one_name_get_clips_of_two(folder, server):
     assert {"a.mp4", "A_2.mp4"} < set(os.listdir("output"))
 
 
+@pytest.mark.parametrize(
+    ("becomes", "what"), [("another", "was changed after this queue began"), ("nothing", "cannot be")]
+)
+def test_a_picture_that_changes_before_it_is_uploaded(becomes, what, folder, server, monkeypatch):
+    object_info = EditorServer.object_info
+
+    def meanwhile(self):
+        Path("b.png").unlink()
+        if becomes == "another":
+            picture(Path("b.png"), 30, 30)
+        return object_info(self)
+
+    monkeypatch.setattr(EditorServer, "object_info", meanwhile)
+    code, out, err = call(server, *EIGHT)
+    assert (code, out) == (2, "")
+    assert f"The picture b.png {what}" in err
+    assert not server.prompts
+    assert not Path("output").exists()
+
+
 # ---- what it survives
 
 

@@ -1,6 +1,7 @@
 """What there is to do: every picture with every seed, each as a workflow that the server can run."""
 
 import hashlib
+import io
 import json
 import re
 from collections import Counter
@@ -38,6 +39,19 @@ class Picture:
     @property
     def remote(self) -> str:
         return f"{slug(self.path.stem)}-{self.sha256[:12]}{self.path.suffix.lower()}"
+
+    def read(self) -> bytes:
+        """Its bytes, as they were when it was looked at. InputError if they are others now, or gone."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"The picture {self.path} cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise InputError(
+                f"The picture {self.path} was changed after this queue began; "
+                "put the old one back, or begin anew with another --output."
+            )
+        return data
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ def read_pictures(paths: Iterable[Path]) -> list[Picture]:
             raise InputError(f"The picture {path} cannot be read: it is no file.")
         try:
             data = path.read_bytes()
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(data)) as image:
                 image.load()
         except OSError as error:
             what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"

@@ -48,7 +48,7 @@ class Work:
         """Sees every job to its end.
 
         Raises:
-            InputError: the server refuses a picture.
+            InputError: the server refuses a picture, or one is not what it was.
             Refused: the server refuses the very first workflow; none is queued then.
             Strange: the server answers as the editor never does.
             Lost: the server was away for longer than `patience`.
@@ -95,7 +95,8 @@ class Work:
         """Puts every picture that is still needed there. Known ones stay as they are."""
         for sha256 in dict.fromkeys(record.picture_sha256 for record in self.unfinished):
             if sha256:
-                self._server.upload(self._pictures[sha256].path, self._pictures[sha256].remote)
+                picture = self._pictures[sha256]
+                self._server.upload(picture.path, picture.read(), picture.remote)
 
     def _follow(self, events: Events) -> None:
         looked = time.monotonic()
