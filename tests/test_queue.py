@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from PIL import Image
 from stand_in import drawn, film, stand_in
 from tiny_files import ROOT, WORKFLOWS, picture
 from typer.testing import CliRunner
@@ -168,6 +169,27 @@ def test_pictures_of_one_name_get_clips_of_two(folder, server):
     picture(Path("more/A.png"), 24, 16)
     assert call(server, "--image", "a.png", "--image", "more/A.png")[0] == 0
     assert {"a.mp4", "A_2.mp4"} < set(os.listdir("output"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "suffix"),
+    [
+        ('pic.p"ng', "png", ".png"),
+        ("x.png [output]", "png", ".png"),
+        ("x.", "jpeg", ".jpg"),
+        ("X.JPEG", "jpeg", ".jpeg"),
+        ("x.webp\n", "webp", ".webp"),
+    ],
+)
+def test_a_suffix_that_no_server_takes(name, kind, suffix, folder, server):
+    picture(Path("drawn.png"))
+    with Image.open("drawn.png") as image:
+        image.save(name, kind)
+    code, _, err = call(server, "--image", name)
+    assert code == 0, err
+    (upload,) = server.uploads
+    assert re.fullmatch(rf"svd-queue/[A-Za-z0-9_-]+{re.escape(suffix)}", upload)
+    assert server.uploads[upload] == Path(name).read_bytes()
 
 
 @pytest.mark.parametrize(
