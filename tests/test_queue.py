@@ -277,6 +277,56 @@ def test_a_client_that_dies_before_it_could_collect_renders_nothing_again(folder
     assert [job["state"] for job in records()] == ["done"] * 8
 
 
+def test_a_picture_deleted_while_its_jobs_run(folder, server):
+    server.allowed = 3
+    end = start(server, *EIGHT)
+    until_held(server, 3)
+    os.remove("a.png")
+    os.remove("b.png")
+    server.restart()
+    server.allowed = None
+    code, _, err = end()
+    assert code == 0, err
+    assert_whole(server)
+
+
+def test_a_picture_that_was_deleted_is_missed_only_where_it_is_needed(folder, server):
+    Path("x.odd").write_bytes(Path("a.png").read_bytes())
+    words = ["--image", "x.odd", "--image", "b.png", "--seeds", "1-2"]
+    server.fails_on = {2}
+    assert call(server, *words)[0] == 1
+    os.remove("x.odd")
+    code, out, err = call(server, *words, "--resume")
+    assert code == 2
+    assert out.splitlines() == ["output/x_seed1.mp4", "output/b_seed1.mp4"]
+    assert "The picture x.odd cannot be read: No such file or directory." in err
+    Path("x.odd").write_bytes(Path("b.png").read_bytes())
+    assert "is of a queue with another --image" in call(server, "--image", "x.odd", "--seeds", "1-2", "--resume")[2]
+    picture(Path("x.odd.png"))
+    os.rename("x.odd.png", "x.odd")
+    server.fails_on = set()
+    assert call(server, *words, "--resume")[0] == 0
+    os.remove("x.odd")
+    os.remove("b.png")
+    os.remove("output/b_seed1.mp4")
+    code, _, err = call(server, *words, "--resume")
+    assert code == 0, err
+    assert_whole(server, 4)
+
+
+def test_a_picture_deleted_after_a_kill_is_not_missed_while_the_server_has_its_job(folder, server):
+    server.allowed = 3
+    process = client(server, *EIGHT)
+    until_held(server, 3)
+    process.kill()
+    process.wait()
+    os.remove("b.png")
+    server.allowed = None
+    code, _, err = call(server, *EIGHT, "--resume")
+    assert code == 0, err
+    assert_whole(server)
+
+
 def test_a_deleted_result_is_fetched_again(folder, server):
     assert call(server, *EIGHT)[0] == 0
     os.remove("output/a_seed2.mp4")

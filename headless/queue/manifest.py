@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from ...svd.errors import InputError
 from ..files import prepare_folder
-from .plan import Job
+from .plan import Job, Picture
 from .whole import fault
 
 NAME = "manifest.json"
@@ -45,6 +45,7 @@ class Record:
     key: str
     picture: str | None = None
     picture_sha256: str | None = None
+    picture_suffix: str | None = None
     seed: int | None = None
     state: State = "waiting"
     prompt_id: str | None = None
@@ -54,8 +55,19 @@ class Record:
 
     @classmethod
     def of(cls, job: Job) -> "Record":
-        path, sha256 = (str(job.picture.path), job.picture.sha256) if job.picture else (None, None)
-        return cls(job.name, job.key, path, sha256, job.seed)
+        record = cls(job.name, job.key, seed=job.seed)
+        if job.picture:
+            record.picture, record.picture_sha256 = str(job.picture.path), job.picture.sha256
+            record.picture_suffix = job.picture.suffix
+        return record
+
+    @property
+    def known_picture(self) -> Picture | None:
+        """Its picture as it was looked at; an older client noted no suffix, and took the file's."""
+        if self.picture is None or self.picture_sha256 is None:
+            return None
+        path = Path(self.picture)
+        return Picture(path, self.picture_sha256, self.picture_suffix or path.suffix.lower())
 
 
 @dataclass
@@ -91,6 +103,11 @@ class Manifest:
             f"{self.path} is of a queue with {_listed(other) or 'another workflow'}; "
             "give its own command with --resume, or choose another --output."
         )
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """By path."""
+        return {str(picture.path): picture for record in self.jobs if (picture := record.known_picture)}
 
     def go_on(self) -> None:
         """What had failed waits again, and so does what was done and is not there any more, or was altered."""

@@ -107,11 +107,14 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def read_pictures(paths: Iterable[Path]) -> list[Picture]:
-    """Looks at every picture. InputError names the first that cannot be read, or was given twice."""
+def read_pictures(paths: Iterable[Path], known: Mapping[str, Picture]) -> list[Picture]:
+    """Looks at every picture. InputError names the first that cannot be read, or was given twice.
+
+    known: by path, those of an earlier run; one of them that is not here any more may not be needed any more.
+    """
     pictures: list[Picture] = []
     for path in paths:
-        picture = _looked_at(path)
+        picture = known[str(path)] if str(path) in known and not path.exists() else _looked_at(path)
         if twin := next((other for other in pictures if other.sha256 == picture.sha256), None):
             raise InputError(
                 f"{twin.path} and {path} hold the same picture and would make the same clips; leave one out."
