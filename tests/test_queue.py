@@ -591,6 +591,82 @@ def test_a_manifest_of_other_work(folder, server):
     assert "is no manifest of svd-nodes" in call(server, "--image", "a.png", "--resume")[2]
 
 
+NO_MANIFEST = {
+    "a state of no kind": ({"state": "dnoe"}, "the state of a is 'dnoe'"),
+    "a file without a name": ({"files": [{"file": None}]}, "file of a file is None"),
+    "a file elsewhere": ({"files": [{"file": "../a.mp4"}]}, "a has a file called '../a.mp4'"),
+    "no files": ({"files": []}, "a is done without a file"),
+    "a file of no size": ({"files": [{"bytes": True}]}, "bytes of a file is True"),
+    "queued without an id": ({"state": "queued", "prompt_id": None}, "a is queued without an id"),
+    "a name that is none": ({"name": 5}, "name of a job is 5"),
+    "an unknown field": ({"hue": 5}, "hue"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_MANIFEST)
+def test_a_damaged_job_in_a_manifest(kind, folder, server):
+    change, what = NO_MANIFEST[kind]
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    (job,) = book["jobs"]
+    files = [job["files"][0] | file for file in change.get("files", job["files"])]
+    book["jobs"] = [job | change | {"files": files}]
+    assert_no_manifest(server, json.dumps(book), what)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"asked": None}, "asked of manifest is None"),
+        ({"asked": {}}, "asked has no settings or no seeds"),
+        ({"client_id": None}, "client_id of manifest is None"),
+        ({"jobs": 3}, ""),
+        ({"jobs": [3]}, ""),
+        ({"path": "x"}, ""),
+    ],
+)
+def test_a_damaged_manifest(change, what, folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    assert_no_manifest(server, json.dumps(book | change), what)
+    twice = json.dumps(book | {"jobs": book["jobs"] * 2})
+    assert_no_manifest(server, twice, "two jobs have one name")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 200_000, "9" * 5000, "\0", '{"manifest": 1}'])
+def test_what_is_no_manifest(text, folder, server):
+    Path("output").mkdir()
+    assert_no_manifest(server, text, "")
+
+
+def test_a_folder_in_the_manifests_place(folder, server):
+    Path("output/manifest.json").mkdir(parents=True)
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "output/manifest.json is no manifest of svd-nodes (it is a folder); choose another --output." in err
+
+
+def test_a_manifest_with_another_pictures_hash(folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    book["jobs"][0] |= {"picture_sha256": "0" * 64, "state": "waiting", "prompt_id": None}
+    Path("output/manifest.json").write_text(json.dumps(book))
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "is of a queue with another --image" in err
+
+
+def assert_no_manifest(server, text, what):
+    Path("output/manifest.json").write_text(text)
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "manifest.json is no manifest of svd-nodes (" in err
+    assert what in err
+    assert len(err.splitlines()) == 1
+    assert len(err) < 300
+    assert sum(server.rendered.values()) <= 1
+
+
 def test_a_full_disk(folder, server, monkeypatch):
     with monkeypatch.context() as patch:
 
