@@ -516,7 +516,15 @@ def test_an_odd_answer_is_told_and_the_queue_can_go_on(path, kind, folder, serve
     assert_whole(server)
 
 
-@pytest.mark.parametrize("status", [{"messages": [1]}, [], {"completed": False, "messages": [["execution_error", {}]]}])
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"messages": [1]},
+        [],
+        {"messages": [["x", {"timestamp": 10**400}]]},
+        {"completed": False, "messages": [["execution_error", {}]]},
+    ],
+)
 def test_a_history_of_another_shape(status, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_end", lambda job, *_: odd(job))
 
@@ -724,12 +732,52 @@ def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, se
     assert set(server.rendered.values()) == {1}
 
 
-@pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "a.b\\c"])
+@pytest.mark.parametrize(
+    "name", [5, None, "", "a.mp4\0", "a.b\\c", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"]
+)
 def test_what_names_no_file_is_no_result(name, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_save", lambda node: [{"filename": name, "subfolder": "", "type": "output"}])
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
     assert "a: the workflow ended without a file" in err
+
+
+@pytest.mark.parametrize(
+    "where", [{"subfolder": "a\0b"}, {"subfolder": "\ud800"}, {"type": "\ud800"}, {"subfolder": "a" * 99999}]
+)
+def test_what_is_in_no_folder_is_no_result(where, folder, server, monkeypatch):
+    item = {"filename": "a.mp4", "subfolder": "", "type": "output"} | where
+    monkeypatch.setattr(server, "_save", lambda node: [item])
+    code, out, err = call(server, "--image", "a.png")
+    assert (code, out) == (1, "")
+    assert "a: the workflow ended without a file" in err
+
+
+def test_a_nodes_words_do_not_steer_the_terminal(folder, server, monkeypatch):
+    end, words = server._end, "Too \x1b[2J\0bright:\rä\nor dark."
+    monkeypatch.setattr(server, "_end", lambda job, kind, data, *_: end(job, kind, data | {"exception_message": words}))
+    server.fails_on = {1}
+    code, _, err = call(server, "--image", "a.png", "--seeds", "1")
+    assert code == 1
+    assert 'a_seed1: node 8 "SVD Sampler (Euler)": Too [2Jbright:ä\n' in err
+    assert "or dark." in err
+
+
+@pytest.mark.parametrize(("stamp", "seconds"), [(float("nan"), None), (float("inf"), None), (1e12, 0.0)])
+def test_odd_times_in_a_history(stamp, seconds, folder, server, monkeypatch):
+    end = server._end
+
+    def at_odd_times(job, *more):
+        end(job, *more)
+        for message in server.history[job[0]]["status"]["messages"]:
+            message[1]["timestamp"] = stamp
+
+    monkeypatch.setattr(server, "_end", at_odd_times)
+    monkeypatch.setattr(server, "tell", lambda *_: None)
+    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 0, err
+    assert records()[0]["seconds"] == seconds
 
 
 @pytest.mark.parametrize("path", ["object_info", "upload", "prompt", "queue", "history"])

@@ -8,7 +8,7 @@ from ..files import publish
 from .manifest import Record, Result, sha256_of
 from .outcome import File
 from .plan import slug
-from .server import FOLDER, EditorServer, Strange
+from .server import FOLDER, SHOWN, EditorServer, Strange
 from .whole import fault, is_page, is_whole
 
 FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
@@ -56,8 +56,8 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
             with temporary.open("wb") as target:
                 sha256 = server.download(file, target.write)
             if sha256 is None:
-                raise NoResult(f"the server does not have its file {file['filename']} any more")
-            _require_whole(temporary.read_bytes(), file["filename"], suffix, server)
+                raise NoResult(f"the server does not have its file {file['filename'][:SHOWN]} any more")
+            _require_whole(temporary.read_bytes(), file["filename"][:SHOWN], suffix, server)
             size = temporary.stat().st_size
             path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
         finally:

@@ -19,6 +19,7 @@ OTHER_SHAPE = (
     AttributeError,
     IndexError,
     KeyError,
+    OverflowError,
     RecursionError,
     TypeError,
     ValueError,
