@@ -165,7 +165,7 @@ def _checked_url(text: str) -> str:
         sound = False
     if not sound:
         raise InputError(f'"--server {text}" is no address, such as http://127.0.0.1:8188.')
-    return url.rstrip("/")
+    return f"{parts.scheme}{url[len(parts.scheme) :]}".rstrip("/")  # urlsplit gives it in lower case
 
 
 def _excerpt(reply: httpx.Response) -> str:
