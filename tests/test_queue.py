@@ -128,6 +128,22 @@ def test_every_picture_with_every_seed(folder, server):
     assert "8/8  b_seed4  done in 2.5 s" in err
 
 
+def test_an_address_in_capitals(folder, server):
+    code, _, err = call(server, "--image", "a.png", "--server", server.url.replace("http", "HTTP"))
+    assert code == 0, err
+    assert json.loads(Path("output/manifest.json").read_text())["server"] == server.url
+
+
+def test_a_terminal_shows_one_time_of_a_job_that_is_over(folder, server, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    server.fails_on = {2}
+    err = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", call(server, "--image", "a.png", "--seeds", "1-2")[2])
+    done, failed = (re.findall(rf"^{name} .*", err, re.M)[-1].rstrip() for name in ("a_seed1", "a_seed2"))
+    assert done.endswith("1/1 done in 2.5 s")
+    assert failed.endswith("1/1 failed")
+    assert re.search(r"^all .* 2/2 jobs +0:00:\d\d", err, re.M)
+
+
 def test_a_seed_goes_to_every_node_that_draws_noise_and_settings_to_theirs(folder, server):
     words = ["--seeds", "7", "--set", "StableVideoCondition.motion_bucket_id=90", "--image", "a.png"]
     assert call(server, *words)[0] == 0
@@ -467,6 +483,14 @@ def test_bad_input(words, code, sentence, folder, server):
     assert len(err.splitlines()) == 1
     assert not server.prompts
     assert not Path("output").exists()
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1"])
+def test_a_patience_that_is_none(seconds, folder, server):
+    code, out, err = call(server, "--image", "a.png", "--patience", seconds)
+    assert (code, out) == (2, "")
+    assert "'--patience'" in err
+    assert not server.prompts
 
 
 def test_what_answers_is_no_editor(folder, server, monkeypatch):
