@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -884,5 +885,10 @@ def test_what_is_wrong_with_a_file():
     assert fault(b" <!DOCTYPE html>", ".flac") == "a web page"
     assert fault(b"<html>", ".html") is None
     assert fault(drawn("x"), ".PNG") is None
-    assert fault(drawn("x")[:-30], ".png") == "no whole picture"
+    for end in (1, 12, 30, 60):
+        assert fault(drawn("x")[:-end], ".png") == "no whole picture"
+    moving = io.BytesIO()
+    Image.new("P", (9, 9)).save(moving, "gif", save_all=True, append_images=[Image.new("P", (9, 9), n) for n in (1, 2)])
+    assert fault(moving.getvalue(), ".gif") is None
+    assert fault(moving.getvalue()[:-9], ".gif") == "no whole picture"
     assert fault(b"{}", ".json") is None

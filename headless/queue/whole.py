@@ -7,6 +7,8 @@ from PIL import Image, UnidentifiedImageError
 
 FILMS = (".mp4", ".mov", ".m4v", ".webp")
 PICTURES = (".png", ".jpg", ".jpeg", ".gif")
+ENDS = {"PNG": b"IEND\xaeB`\x82", "GIF": b"\0;"}  # which Pillow's readers do not miss; of a GIF they read a frame
+SEARCHED = 64  # bytes at the end; some programs put something behind
 PAGES = (b"<!doctype", b"<html")  # what stands in a file's place where a proxy asks for a login
 
 
@@ -47,8 +49,9 @@ def _is_whole_picture(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
+            kind = image.format
     except Image.DecompressionBombError:  # large, but for all we can see a picture
         return True
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return False
-    return True
+    return ENDS.get(kind or "", b"") in data[-SEARCHED:]
