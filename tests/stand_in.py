@@ -7,6 +7,7 @@ fail. Only what `svd-nodes queue` and the README's lines use is here.
 
 import base64
 import hashlib
+import io
 import json
 import re
 import socket
@@ -20,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from tiny_files import ROOT
 
 OWN = json.loads((ROOT / "tests" / "data" / "object_info.json").read_text())
@@ -51,6 +54,14 @@ def film(text: str) -> bytes:
     """An MP4 in outline: its three boxes, with the text inside."""
     boxes = ((b"ftyp", b"isom"), (b"mdat", text.encode()), (b"moov", b""))
     return b"".join(struct.pack(">I4s", 8 + len(content), kind) + content for kind, content in boxes)
+
+
+def drawn(text: str) -> bytes:
+    """A PNG with the text inside."""
+    file, info = io.BytesIO(), PngInfo()
+    info.add_text("name", text)
+    Image.new("RGB", (4, 4)).save(file, "png", pnginfo=info)
+    return file.getvalue()
 
 
 class StandIn:
@@ -149,7 +160,8 @@ class StandIn:
         folder, _, prefix = node["inputs"]["filename_prefix"].rpartition("/")
         numbers, suffix = ((1,), ".mp4") if node["class_type"] == "SaveVideo" else ((1, 2), ".png")
         names = [f"{prefix}_{number:05}_{suffix}" for number in numbers]
-        self.files.update({f"{folder}/{name}": film(name) for name in names})
+        kept = film if suffix == ".mp4" else drawn
+        self.files.update({f"{folder}/{name}": kept(name) for name in names})
         return [{"filename": name, "subfolder": folder, "type": "output"} for name in names]
 
     def _end(self, job: tuple[str, Any, str], kind: str, data: dict[str, Any], outputs: Any = None) -> None:

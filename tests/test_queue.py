@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,15 +15,16 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from stand_in import film, stand_in
+from PIL import Image
+from stand_in import drawn, film, stand_in
 from tiny_files import ROOT, WORKFLOWS, picture
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
 from svd_nodes.headless.queue import work
 from svd_nodes.headless.queue.plan import read_seeds
-from svd_nodes.headless.queue.results import is_whole
 from svd_nodes.headless.queue.server import EditorServer
+from svd_nodes.headless.queue.whole import fault, is_whole
 from svd_nodes.svd.errors import InputError
 
 EIGHT = ["--image", "a.png", "--image", "b.png", "--seeds", "1-4"]
@@ -127,6 +129,22 @@ def test_every_picture_with_every_seed(folder, server):
     assert "8/8  b_seed4  done in 2.5 s" in err
 
 
+def test_an_address_in_capitals(folder, server):
+    code, _, err = call(server, "--image", "a.png", "--server", server.url.replace("http", "HTTP"))
+    assert code == 0, err
+    assert json.loads(Path("output/manifest.json").read_text())["server"] == server.url
+
+
+def test_a_terminal_shows_one_time_of_a_job_that_is_over(folder, server, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    server.fails_on = {2}
+    err = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", call(server, "--image", "a.png", "--seeds", "1-2")[2])
+    done, failed = (re.findall(rf"^{name} .*", err, re.M)[-1].rstrip() for name in ("a_seed1", "a_seed2"))
+    assert done.endswith("1/1 done in 2.5 s")
+    assert failed.endswith("1/1 failed")
+    assert re.search(r"^all .* 2/2 jobs +0:00:\d\d", err, re.M)
+
+
 def test_a_seed_goes_to_every_node_that_draws_noise_and_settings_to_theirs(folder, server):
     words = ["--seeds", "7", "--set", "StableVideoCondition.motion_bucket_id=90", "--image", "a.png"]
     assert call(server, *words)[0] == 0
@@ -168,6 +186,47 @@ def test_pictures_of_one_name_get_clips_of_two(folder, server):
     picture(Path("more/A.png"), 24, 16)
     assert call(server, "--image", "a.png", "--image", "more/A.png")[0] == 0
     assert {"a.mp4", "A_2.mp4"} < set(os.listdir("output"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "suffix"),
+    [
+        ('pic.p"ng', "png", ".png"),
+        ("x.png [output]", "png", ".png"),
+        ("x.", "jpeg", ".jpg"),
+        ("X.JPEG", "jpeg", ".jpeg"),
+        ("x.webp\n", "webp", ".webp"),
+    ],
+)
+def test_a_suffix_that_no_server_takes(name, kind, suffix, folder, server):
+    picture(Path("drawn.png"))
+    with Image.open("drawn.png") as image:
+        image.save(name, kind)
+    code, _, err = call(server, "--image", name)
+    assert code == 0, err
+    (upload,) = server.uploads
+    assert re.fullmatch(rf"svd-queue/[A-Za-z0-9_-]+{re.escape(suffix)}", upload)
+    assert server.uploads[upload] == Path(name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("becomes", "what"), [("another", "was changed after this queue began"), ("nothing", "cannot be")]
+)
+def test_a_picture_that_changes_before_it_is_uploaded(becomes, what, folder, server, monkeypatch):
+    object_info = EditorServer.object_info
+
+    def meanwhile(self):
+        Path("b.png").unlink()
+        if becomes == "another":
+            picture(Path("b.png"), 30, 30)
+        return object_info(self)
+
+    monkeypatch.setattr(EditorServer, "object_info", meanwhile)
+    code, out, err = call(server, *EIGHT)
+    assert (code, out) == (2, "")
+    assert f"The picture b.png {what}" in err
+    assert not server.prompts
+    assert not Path("output").exists()
 
 
 # ---- what it survives
@@ -233,6 +292,56 @@ def test_a_client_that_dies_before_it_could_collect_renders_nothing_again(folder
     assert call(server, *EIGHT, "--resume")[0] == 0
     assert sorted(server.rendered.values()) == [1] * 7 + [2]
     assert [job["state"] for job in records()] == ["done"] * 8
+
+
+def test_a_picture_deleted_while_its_jobs_run(folder, server):
+    server.allowed = 3
+    end = start(server, *EIGHT)
+    until_held(server, 3)
+    os.remove("a.png")
+    os.remove("b.png")
+    server.restart()
+    server.allowed = None
+    code, _, err = end()
+    assert code == 0, err
+    assert_whole(server)
+
+
+def test_a_picture_that_was_deleted_is_missed_only_where_it_is_needed(folder, server):
+    Path("x.odd").write_bytes(Path("a.png").read_bytes())
+    words = ["--image", "x.odd", "--image", "b.png", "--seeds", "1-2"]
+    server.fails_on = {2}
+    assert call(server, *words)[0] == 1
+    os.remove("x.odd")
+    code, out, err = call(server, *words, "--resume")
+    assert code == 2
+    assert out.splitlines() == ["output/x_seed1.mp4", "output/b_seed1.mp4"]
+    assert "The picture x.odd cannot be read: No such file or directory." in err
+    Path("x.odd").write_bytes(Path("b.png").read_bytes())
+    assert "is of a queue with another --image" in call(server, "--image", "x.odd", "--seeds", "1-2", "--resume")[2]
+    picture(Path("x.odd.png"))
+    os.rename("x.odd.png", "x.odd")
+    server.fails_on = set()
+    assert call(server, *words, "--resume")[0] == 0
+    os.remove("x.odd")
+    os.remove("b.png")
+    os.remove("output/b_seed1.mp4")
+    code, _, err = call(server, *words, "--resume")
+    assert code == 0, err
+    assert_whole(server, 4)
+
+
+def test_a_picture_deleted_after_a_kill_is_not_missed_while_the_server_has_its_job(folder, server):
+    server.allowed = 3
+    process = client(server, *EIGHT)
+    until_held(server, 3)
+    process.kill()
+    process.wait()
+    os.remove("b.png")
+    server.allowed = None
+    code, _, err = call(server, *EIGHT, "--resume")
+    assert code == 0, err
+    assert_whole(server)
 
 
 def test_a_deleted_result_is_fetched_again(folder, server):
@@ -377,6 +486,14 @@ def test_bad_input(words, code, sentence, folder, server):
     assert not Path("output").exists()
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1"])
+def test_a_patience_that_is_none(seconds, folder, server):
+    code, out, err = call(server, "--image", "a.png", "--patience", seconds)
+    assert (code, out) == (2, "")
+    assert "'--patience'" in err
+    assert not server.prompts
+
+
 def test_what_answers_is_no_editor(folder, server, monkeypatch):
     monkeypatch.setattr("stand_in.INFOS", {"hello": "world"})
     code, _, err = call(server, "--image", "a.png")
@@ -434,7 +551,15 @@ def test_an_odd_answer_is_told_and_the_queue_can_go_on(path, kind, folder, serve
     assert_whole(server)
 
 
-@pytest.mark.parametrize("status", [{"messages": [1]}, [], {"completed": False, "messages": [["execution_error", {}]]}])
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"messages": [1]},
+        [],
+        {"messages": [["x", {"timestamp": 10**400}]]},
+        {"completed": False, "messages": [["execution_error", {}]]},
+    ],
+)
 def test_a_history_of_another_shape(status, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_end", lambda job, *_: odd(job))
 
@@ -509,6 +634,82 @@ def test_a_manifest_of_other_work(folder, server):
     assert "is no manifest of svd-nodes" in call(server, "--image", "a.png", "--resume")[2]
 
 
+NO_MANIFEST = {
+    "a state of no kind": ({"state": "dnoe"}, "the state of a is 'dnoe'"),
+    "a file without a name": ({"files": [{"file": None}]}, "file of a file is None"),
+    "a file elsewhere": ({"files": [{"file": "../a.mp4"}]}, "a has a file called '../a.mp4'"),
+    "no files": ({"files": []}, "a is done without a file"),
+    "a file of no size": ({"files": [{"bytes": True}]}, "bytes of a file is True"),
+    "queued without an id": ({"state": "queued", "prompt_id": None}, "a is queued without an id"),
+    "a name that is none": ({"name": 5}, "name of a job is 5"),
+    "an unknown field": ({"hue": 5}, "hue"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_MANIFEST)
+def test_a_damaged_job_in_a_manifest(kind, folder, server):
+    change, what = NO_MANIFEST[kind]
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    (job,) = book["jobs"]
+    files = [job["files"][0] | file for file in change.get("files", job["files"])]
+    book["jobs"] = [job | change | {"files": files}]
+    assert_no_manifest(server, json.dumps(book), what)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"asked": None}, "asked of manifest is None"),
+        ({"asked": {}}, "asked has no settings or no seeds"),
+        ({"client_id": None}, "client_id of manifest is None"),
+        ({"jobs": 3}, ""),
+        ({"jobs": [3]}, ""),
+        ({"path": "x"}, ""),
+    ],
+)
+def test_a_damaged_manifest(change, what, folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    assert_no_manifest(server, json.dumps(book | change), what)
+    twice = json.dumps(book | {"jobs": book["jobs"] * 2})
+    assert_no_manifest(server, twice, "two jobs have one name")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 200_000, "9" * 5000, "\0", '{"manifest": 1}'])
+def test_what_is_no_manifest(text, folder, server):
+    Path("output").mkdir()
+    assert_no_manifest(server, text, "")
+
+
+def test_a_folder_in_the_manifests_place(folder, server):
+    Path("output/manifest.json").mkdir(parents=True)
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "output/manifest.json is no manifest of svd-nodes (it is a folder); choose another --output." in err
+
+
+def test_a_manifest_with_another_pictures_hash(folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    book = json.loads(Path("output/manifest.json").read_text())
+    book["jobs"][0] |= {"picture_sha256": "0" * 64, "state": "waiting", "prompt_id": None}
+    Path("output/manifest.json").write_text(json.dumps(book))
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "is of a queue with another --image" in err
+
+
+def assert_no_manifest(server, text, what):
+    Path("output/manifest.json").write_text(text)
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert (code, out) == (2, "")
+    assert "manifest.json is no manifest of svd-nodes (" in err
+    assert what in err
+    assert len(err.splitlines()) == 1
+    assert len(err) < 300
+    assert sum(server.rendered.values()) <= 1
+
+
 def test_a_full_disk(folder, server, monkeypatch):
     with monkeypatch.context() as patch:
 
@@ -528,19 +729,90 @@ def test_a_page_in_a_films_place_is_no_result(folder, server):
     server.odd = {"view": (b"<html>Log in</html>", 200)}
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
-    assert "is no whole film. To go on, give the same command with --resume." in err
+    assert "is a web page. To go on, give the same command with --resume." in err
     assert not Path("output/a.mp4").exists()
     server.odd = {}
     assert call(server, "--image", "a.png", "--resume")[0] == 0
     assert_whole(server, 1)
 
 
-@pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "a.b\\c"])
+@pytest.mark.parametrize(
+    ("data", "what"), [(b"", "empty"), (film("x")[:-1], "no whole film"), (b"RIFF", "no whole film")]
+)
+def test_a_broken_film_fails_its_own_job_and_is_made_again(data, what, folder, server, monkeypatch):
+    def broken(self, file, write):
+        sent = data if "a_seed1" in file["filename"] else server.files[f"{file['subfolder']}/{file['filename']}"]
+        write(sent)
+        return hashlib.sha256(sent).hexdigest()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EditorServer, "download", broken)
+        code, out, err = call(server, "--image", "a.png", "--seeds", "1-2")
+    assert (code, out) == (1, "output/a_seed2.mp4\n")
+    assert re.search(rf"a_seed1: the server's file \S+ is {what}; with --resume it is made again", err)
+    assert call(server, "--image", "a.png", "--seeds", "1-2", "--resume")[0] == 0
+    assert [job["state"] for job in records()] == ["done"] * 2
+    assert is_whole(Path("output/a_seed1.mp4").read_bytes())
+
+
+def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, server):
+    assert call(server, "--image", "a.png")[0] == 0
+    page, book = b"<html>Log in</html>", json.loads(Path("output/manifest.json").read_text())
+    Path("output/a.mp4").write_bytes(page)
+    book["jobs"][0]["files"][0] |= {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
+    Path("output/manifest.json").write_text(json.dumps(book))
+    code, out, err = call(server, "--image", "a.png", "--resume")
+    assert code == 0, err
+    assert is_whole(Path(out.strip()).read_bytes())
+    assert set(server.rendered.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "name", [5, None, "", "a.mp4\0", "a.b\\c", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"]
+)
 def test_what_names_no_file_is_no_result(name, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_save", lambda node: [{"filename": name, "subfolder": "", "type": "output"}])
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
     assert "a: the workflow ended without a file" in err
+
+
+@pytest.mark.parametrize(
+    "where", [{"subfolder": "a\0b"}, {"subfolder": "\ud800"}, {"type": "\ud800"}, {"subfolder": "a" * 99999}]
+)
+def test_what_is_in_no_folder_is_no_result(where, folder, server, monkeypatch):
+    item = {"filename": "a.mp4", "subfolder": "", "type": "output"} | where
+    monkeypatch.setattr(server, "_save", lambda node: [item])
+    code, out, err = call(server, "--image", "a.png")
+    assert (code, out) == (1, "")
+    assert "a: the workflow ended without a file" in err
+
+
+def test_a_nodes_words_do_not_steer_the_terminal(folder, server, monkeypatch):
+    end, words = server._end, "Too \x1b[2J\0bright:\rä\nor dark."
+    monkeypatch.setattr(server, "_end", lambda job, kind, data, *_: end(job, kind, data | {"exception_message": words}))
+    server.fails_on = {1}
+    code, _, err = call(server, "--image", "a.png", "--seeds", "1")
+    assert code == 1
+    assert 'a_seed1: node 8 "SVD Sampler (Euler)": Too [2Jbright:ä\n' in err
+    assert "or dark." in err
+
+
+@pytest.mark.parametrize(("stamp", "seconds"), [(float("nan"), None), (float("inf"), None), (1e12, 0.0)])
+def test_odd_times_in_a_history(stamp, seconds, folder, server, monkeypatch):
+    end = server._end
+
+    def at_odd_times(job, *more):
+        end(job, *more)
+        for message in server.history[job[0]]["status"]["messages"]:
+            message[1]["timestamp"] = stamp
+
+    monkeypatch.setattr(server, "_end", at_odd_times)
+    monkeypatch.setattr(server, "tell", lambda *_: None)
+    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    code, _, err = call(server, "--image", "a.png")
+    assert code == 0, err
+    assert records()[0]["seconds"] == seconds
 
 
 @pytest.mark.parametrize("path", ["object_info", "upload", "prompt", "queue", "history"])
@@ -616,3 +888,17 @@ def test_whole_films():
     webp = b"RIFF" + (8).to_bytes(4, "little") + b"WEBPabcd"
     assert is_whole(webp)
     assert not is_whole(webp[:-1])
+
+
+def test_what_is_wrong_with_a_file():
+    assert fault(b"", ".json") == "empty"
+    assert fault(b" <!DOCTYPE html>", ".flac") == "a web page"
+    assert fault(b"<html>", ".html") is None
+    assert fault(drawn("x"), ".PNG") is None
+    for end in (1, 12, 30, 60):
+        assert fault(drawn("x")[:-end], ".png") == "no whole picture"
+    moving = io.BytesIO()
+    Image.new("P", (9, 9)).save(moving, "gif", save_all=True, append_images=[Image.new("P", (9, 9), n) for n in (1, 2)])
+    assert fault(moving.getvalue(), ".gif") is None
+    assert fault(moving.getvalue()[:-9], ".gif") == "no whole picture"
+    assert fault(b"{}", ".json") is None

@@ -4,9 +4,17 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 SHOWN = 14  # jobs; a terminal shows no more of a taller display than its top
+
+
+class Clock(TimeElapsedColumn):
+    """How long a job has been at its node. A line that is over says its time itself, as the server measured it."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.fields.get("over") else super().render(task)
 
 
 class QueueBars:
@@ -19,7 +27,7 @@ class QueueBars:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("[dim]{task.fields[what]}"),
-            TimeElapsedColumn(),
+            Clock(),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -47,7 +55,7 @@ class QueueBars:
     def over(self, name: str, what: str, failed: bool = False) -> None:
         """The job is done, or has failed; `what` says it in a word or two."""
         style = "[/][bold red]" if failed else ""
-        self._progress.update(self._line(name), completed=1, total=1, what=style + escape(what))
+        self._progress.update(self._line(name), completed=1, total=1, what=style + escape(what), over=True)
         self._progress.stop_task(self._line(name))
         self._progress.advance(self._all)
         self._over += 1

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from filelock import FileLock, Timeout
 
 from ...svd.errors import InputError
 from ..files import prepare_folder
-from .plan import Job
+from .plan import Job, Picture
+from .whole import fault
 
 NAME = "manifest.json"
 VERSION = 1
@@ -44,6 +46,7 @@ class Record:
     key: str
     picture: str | None = None
     picture_sha256: str | None = None
+    picture_suffix: str | None = None
     seed: int | None = None
     state: State = "waiting"
     prompt_id: str | None = None
@@ -53,8 +56,19 @@ class Record:
 
     @classmethod
     def of(cls, job: Job) -> "Record":
-        path, sha256 = (str(job.picture.path), job.picture.sha256) if job.picture else (None, None)
-        return cls(job.name, job.key, path, sha256, job.seed)
+        record = cls(job.name, job.key, seed=job.seed)
+        if job.picture:
+            record.picture, record.picture_sha256 = str(job.picture.path), job.picture.sha256
+            record.picture_suffix = job.picture.suffix
+        return record
+
+    @property
+    def known_picture(self) -> Picture | None:
+        """Its picture as it was looked at; an older client noted no suffix, and took the file's."""
+        if self.picture is None or self.picture_sha256 is None:
+            return None
+        path = Path(self.picture)
+        return Picture(path, self.picture_sha256, self.picture_suffix or path.suffix.lower())
 
 
 @dataclass
@@ -80,7 +94,8 @@ class Manifest:
 
     def require_same(self, asked: Mapping[str, Any], jobs: Sequence[Job]) -> None:
         """InputError if this manifest was made for other work than these jobs; it names the options that differ."""
-        if {record.name: record.key for record in self.jobs} == {job.name: job.key for job in jobs}:
+        mine = {record.name: (record.key, record.picture_sha256) for record in self.jobs}
+        if mine == {job.name: (job.key, job.picture.sha256 if job.picture else None) for job in jobs}:
             return
         now = {"settings": asked["settings"], "seeds": asked["seeds"]}
         other = [OPTIONS[name] for name, value in now.items() if self.asked.get(name) != value]
@@ -90,6 +105,11 @@ class Manifest:
             f"{self.path} is of a queue with {_listed(other) or 'another workflow'}; "
             "give its own command with --resume, or choose another --output."
         )
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """By path."""
+        return {str(picture.path): picture for record in self.jobs if (picture := record.known_picture)}
 
     def go_on(self) -> None:
         """What had failed waits again, and so does what was done and is not there any more, or was altered."""
@@ -110,7 +130,10 @@ def sha256_of(path: Path) -> str:
 
 
 def _is(path: Path, result: Result) -> bool:
-    return path.is_file() and path.stat().st_size == result.bytes and sha256_of(path) == result.sha256
+    """Whether it is there, unaltered, and was whole when it came: an older client noted down whatever came."""
+    if not path.is_file() or path.stat().st_size != result.bytes or sha256_of(path) != result.sha256:
+        return False
+    return fault(path.read_bytes(), path.suffix) is None
 
 
 def _listed(options: Sequence[str]) -> str:
@@ -134,11 +157,55 @@ def read(folder: Path) -> Manifest:
             raise InputError(f"{path} was made by another version of svd-nodes; finish it with that one.")
         content.pop("made_by")
         jobs = [Record(**job | {"files": [Result(**file) for file in job["files"]]}) for job in content.pop("jobs")]
-        return Manifest(path=path, jobs=jobs, **content)
+        manifest = Manifest(path=path, jobs=jobs, **content)
+        _check(manifest)
+        return manifest
     except FileNotFoundError:
         raise InputError(f"There is nothing to resume: {folder} has no {NAME}; leave out --resume.") from None
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no manifest of svd-nodes ({error}); choose another --output.") from None
+    except IsADirectoryError:
+        what = "it is a folder"
+    except RecursionError:
+        what = "too deep to read"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # JSON's and Unicode's are ValueErrors
+        what = str(error)
+    raise InputError(f"{path} is no manifest of svd-nodes ({what}); choose another --output.")
+
+
+def _check(manifest: Manifest) -> None:
+    """ValueError that names the first value which no manifest has. Its fields are all there, or it would not exist."""
+    _check_kinds(manifest, "manifest")
+    if not isinstance(manifest.asked.get("settings"), list) or not isinstance(manifest.asked.get("seeds"), list):
+        raise ValueError("asked has no settings or no seeds")
+    if len({record.name for record in manifest.jobs}) < len(manifest.jobs):
+        raise ValueError("two jobs have one name")
+    for record in manifest.jobs:
+        _check_kinds(record, "a job")
+        if record.state not in get_args(State):
+            raise ValueError(f"the state of {record.name} is {record.state!r:.40}")
+        if record.state == "queued" and not record.prompt_id:
+            raise ValueError(f"{record.name} is queued without an id")
+        if record.state == "done" and not record.files:
+            raise ValueError(f"{record.name} is done without a file")
+        for result in record.files:
+            _check_kinds(result, "a file")
+            if not result.file or Path(result.file).name != result.file or "\0" in result.file:
+                raise ValueError(f"{record.name} has a file called {result.file!r:.40}")
+
+
+def _check_kinds(part: Manifest | Record | Result, what: str) -> None:
+    for name, hint in get_type_hints(type(part)).items():
+        value = getattr(part, name)
+        if not isinstance(value, _kinds(hint)) or isinstance(value, bool):
+            raise ValueError(f"{name} of {what} is {value!r:.40}")
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """What `isinstance` takes for a field's annotation; JSON does not tell whole floats from integers."""
+    if isinstance(hint, UnionType):
+        return tuple(kind for each in get_args(hint) for kind in _kinds(each))
+    if get_origin(hint) is Literal:
+        return (str,)
+    return (int, float) if hint is float else (get_origin(hint) or hint,)
 
 
 @contextmanager

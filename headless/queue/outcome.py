@@ -1,10 +1,13 @@
 """What became of a workflow that is over, as the server's history tells it."""
 
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Self
 
+ENDING, PATH = 16, 1024  # characters of a file's ending, and of a path, at most
 File = dict[str, str]  # filename, subfolder and type, as /view takes them
 
 
@@ -44,6 +47,7 @@ class Outcome:
         status = history.get("status") or {}
         messages = [(str(kind), dict(data)) for kind, data in status.get("messages", [])]
         times = [float(data["timestamp"]) for _, data in messages if "timestamp" in data]
+        times = times if all(map(math.isfinite, times)) else []
         return cls(
             fault=None if status.get("completed") else _fault(messages),
             seconds=round((max(times) - min(times)) / 1000, 3) if times else None,
@@ -56,24 +60,35 @@ def _fault(messages: list[tuple[str, dict[str, Any]]]) -> Fault:
         if kind == "execution_interrupted":
             return Fault(cancelled=True)
         if kind == "execution_error":
-            words = str(data["exception_message"]).strip()
-            return Fault(str(data["node_id"]), str(data.get("node_type", "")), words)
+            words = _plain(data["exception_message"]).strip()
+            return Fault(_plain(data["node_id"]), _plain(data.get("node_type", "")), words)
     return Fault()
+
+
+def _plain(words: object) -> str:
+    """Without what a terminal would obey."""
+    return "".join(c for c in str(words) if c == "\n" or not unicodedata.category(c).startswith("C"))
 
 
 def _files(history: Mapping[str, Any]) -> list[File]:
     outputs = history.get("outputs", {}).values()
     lists = (value for output in outputs for value in output.values() if isinstance(value, list))
-    told = [item for items in lists for item in items if isinstance(item, dict) and _is_name(item.get("filename"))]
+    told = [item for items in lists for item in items if isinstance(item, dict)]
     files = [{key: value for key, value in item.items() if isinstance(value, str)} for item in told]
+    files = [file for file in files if _can_be(file)]
     return [file for file in files if file.get("type") == "output"] or files
 
 
-def _is_name(name: object) -> bool:
+def _can_be(file: File) -> bool:
+    folder = file.get("subfolder", ""), file.get("type", "")
+    return _is_name(file.get("filename", "")) and all(map(_is_path, folder))
+
+
+def _is_name(name: str) -> bool:
     """Whether this can name a file, whose ending the one at home will have."""
-    return (
-        isinstance(name, str)
-        and name != ""
-        and name.isprintable()
-        and (PurePosixPath(name).suffix[1:] or "none").isalnum()
-    )
+    ending = PurePosixPath(name).suffix[1:]
+    return name != "" and _is_path(name) and len(ending) <= ENDING and (ending or "none").isalnum()
+
+
+def _is_path(text: str) -> bool:
+    return text.isprintable() and len(text) <= PATH

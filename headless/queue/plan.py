@@ -1,6 +1,7 @@
 """What there is to do: every picture with every seed, each as a workflow that the server can run."""
 
 import hashlib
+import io
 import json
 import re
 from collections import Counter
@@ -20,6 +21,7 @@ from ..values import Spec, not_a_choice, out_of_range, specs
 LOADER = "StableVideoLoadCheckpoint"
 MOST = 10_000  # jobs; the editor's own memory of what it has done goes no further back
 DIGITS = 20  # of the largest seed, 2**64 - 1
+USUAL = {"JPEG": ".jpg", "MPO": ".jpg"}  # the suffix, where Pillow's first is another
 SEEDS = ("seed", "noise_seed")  # what the editor takes for seeds even where a node does not say so
 
 
@@ -30,14 +32,31 @@ def slug(name: str) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the user's. `remote` is its name on the server, the same for the same bytes."""
+    """A picture of the user's. `remote` is its name on the server, the same for the same bytes.
+
+    suffix: what the server is to know its kind by, whatever the user's file is called.
+    """
 
     path: Path
     sha256: str
+    suffix: str
 
     @property
     def remote(self) -> str:
-        return f"{slug(self.path.stem)}-{self.sha256[:12]}{self.path.suffix.lower()}"
+        return f"{slug(self.path.stem)}-{self.sha256[:12]}{self.suffix}"
+
+    def read(self) -> bytes:
+        """Its bytes, as they were when it was looked at. InputError if they are others now, or gone."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"The picture {self.path} cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise InputError(
+                f"The picture {self.path} was changed after this queue began; "
+                "put the old one back, or begin anew with another --output."
+            )
+        return data
 
 
 @dataclass(frozen=True)
@@ -88,28 +107,43 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def read_pictures(paths: Iterable[Path]) -> list[Picture]:
-    """Looks at every picture. InputError names the first that cannot be read, or was given twice."""
+def read_pictures(paths: Iterable[Path], known: Mapping[str, Picture]) -> list[Picture]:
+    """Looks at every picture. InputError names the first that cannot be read, or was given twice.
+
+    known: by path, those of an earlier run; one of them that is not here any more may not be needed any more.
+    """
     pictures: list[Picture] = []
     for path in paths:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise InputError(f"The picture {path} cannot be read: it is no file.")
-        try:
-            data = path.read_bytes()
-            with Image.open(path) as image:
-                image.load()
-        except OSError as error:
-            what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
-            raise InputError(f"The picture {path} cannot be read: {what}.") from None
-        except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers on damaged files
-            raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
-        picture = Picture(path, hashlib.sha256(data).hexdigest())
+        picture = known[str(path)] if str(path) in known and not path.exists() else _looked_at(path)
         if twin := next((other for other in pictures if other.sha256 == picture.sha256), None):
             raise InputError(
                 f"{twin.path} and {path} hold the same picture and would make the same clips; leave one out."
             )
         pictures.append(picture)
     return pictures
+
+
+def _looked_at(path: Path) -> Picture:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"The picture {path} cannot be read: it is no file.")
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            kind = image.format or ""
+    except OSError as error:
+        what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
+        raise InputError(f"The picture {path} cannot be read: {what}.") from None
+    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers on damaged files
+        raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
+    return Picture(path, hashlib.sha256(data).hexdigest(), _suffix(path, kind))
+
+
+def _suffix(path: Path, kind: str) -> str:
+    """The user's own suffix where it is one of pictures, else the usual one of this kind."""
+    known = Image.registered_extensions()
+    own = path.suffix.lower()
+    return own if own in known else USUAL.get(kind) or next((s for s, k in known.items() if k == kind), "")
 
 
 def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -> list[Job]:

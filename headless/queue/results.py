@@ -1,6 +1,5 @@
 """From what the server says of a finished workflow to named files here."""
 
-import struct
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,7 +8,8 @@ from ..files import publish
 from .manifest import Record, Result, sha256_of
 from .outcome import File
 from .plan import slug
-from .server import FOLDER, EditorServer, Strange
+from .server import FOLDER, SHOWN, EditorServer, Strange
+from .whole import fault, is_page, is_whole
 
 FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
 TRIES = 9  # files of one name that are looked at
@@ -41,8 +41,8 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
     Each appears when it is whole, under its name, or the next free number of it where that is somebody else's: only
     files named in `own`, and equal ones, are replaced.
     Raises:
-        NoResult: there are none, or the server does not have them any more.
-        Strange: it sends something else in place of a film.
+        NoResult: there are none, or the server does not have them any more, or not to their end.
+        Strange: it sends a web page in place of one.
         OSError: one cannot be written.
     """
     if not files:
@@ -56,15 +56,22 @@ def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own:
             with temporary.open("wb") as target:
                 sha256 = server.download(file, target.write)
             if sha256 is None:
-                raise NoResult(f"the server does not have its file {file['filename']} any more")
-            if suffix in FILM_SUFFIXES.values() and not is_whole(temporary.read_bytes()):
-                raise Strange(f"What the server at {server.url} sent as {file['filename']} is no whole film.")
+                raise NoResult(f"the server does not have its file {file['filename'][:SHOWN]} any more")
+            _require_whole(temporary.read_bytes(), file["filename"][:SHOWN], suffix, server)
             size = temporary.stat().st_size
             path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
         finally:
             temporary.unlink(missing_ok=True)
         results.append(Result(path.name, size, sha256, file))
     return results
+
+
+def _require_whole(data: bytes, name: str, suffix: str, server: EditorServer) -> None:
+    """A page concerns all files, and is gone when somebody has logged in; a broken file has to be made again."""
+    if is_page(data, suffix):
+        raise Strange(f"What the server at {server.url} sent as {name} is a web page.")
+    if what := fault(data, suffix):
+        raise NoResult(f"the server's file {name} is {what}; with --resume it is made again")
 
 
 def _holds(path: Path, sha256: str) -> bool:
@@ -96,19 +103,3 @@ def _whole_films(server: EditorServer, prefix: PurePosixPath, suffix: str) -> It
             return
         if is_whole(bytes(data)):
             yield file
-
-
-def is_whole(data: bytes) -> bool:
-    """Whether an MP4 or WEBP was written to its end."""
-    if data[:4] == b"RIFF":
-        return len(data) >= 8 + struct.unpack_from("<I", data, 4)[0]
-    position, boxes = 0, set()
-    while position + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, position)
-        if size == 1 and position + 16 <= len(data):  # a large box
-            (size,) = struct.unpack_from(">Q", data, position + 8)
-        if size < 8:
-            return False
-        boxes.add(kind)
-        position += size
-    return position == len(data) and {b"ftyp", b"mdat", b"moov"} <= boxes

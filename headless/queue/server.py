@@ -19,6 +19,7 @@ OTHER_SHAPE = (
     AttributeError,
     IndexError,
     KeyError,
+    OverflowError,
     RecursionError,
     TypeError,
     ValueError,
@@ -68,11 +69,10 @@ class EditorServer:
             raise InputError(f"{what}; give the address that the editor's window has.")
         return infos
 
-    def upload(self, path: Path, name: str) -> None:
-        """Puts a picture into its input folder. The same picture again changes nothing there."""
-        with path.open("rb") as file:
-            form = {"subfolder": FOLDER, "type": "input"}
-            reply = self._ask("POST", "/upload/image", (200, 413), files={"image": (name, file)}, data=form)
+    def upload(self, path: Path, data: bytes, name: str) -> None:
+        """Puts a picture, and `data` is what it holds, into its input folder. The same again changes nothing there."""
+        form = {"subfolder": FOLDER, "type": "input"}
+        reply = self._ask("POST", "/upload/image", (200, 413), files={"image": (name, data)}, data=form)
         if reply.status_code == 413:
             raise InputError(f"The picture {path} is too large for the server; make it smaller.")
         with self._read(reply, "/upload/image"):
@@ -170,7 +170,7 @@ def _checked_url(text: str) -> str:
         sound = False
     if not sound:
         raise InputError(f'"--server {text}" is no address, such as http://127.0.0.1:8188.')
-    return url.rstrip("/")
+    return f"{parts.scheme}{url[len(parts.scheme) :]}".rstrip("/")  # urlsplit gives it in lower case
 
 
 def _excerpt(reply: httpx.Response) -> str:

@@ -39,7 +39,9 @@ class Options:
 def start(options: Options) -> None:
     """Makes the clips, prints their files, and ends with a sentence for each that failed."""
     seeds = read_seeds(options.seeds) if options.seeds is not None else []
-    asked = Asked(options.settings, read_pictures(options.images), seeds, options.image_node)
+    gone = options.resume and not all(path.exists() for path in options.images)
+    pictures = read_pictures(options.images, manifest.read(options.output).pictures if gone else {})
+    asked = Asked(options.settings, pictures, seeds, options.image_node)
     document = read_document(options.workflow)
     with EditorServer(options.server) as editor, _server_sentences(editor, options.output):
         jobs = plan(document, editor.object_info(), asked)

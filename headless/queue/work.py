@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from ...svd.errors import InputError
 from .bars import QueueBars
 from .events import Events
 from .manifest import Manifest, Record
@@ -38,6 +39,8 @@ class Work:
         self._prompts = {job.name: job.prompt for job in jobs}
         self._manifest, self._server, self._bars, self._patience = manifest, server, bars, patience
         self._pictures = {job.picture.sha256: job.picture for job in jobs if job.picture}
+        self._there: set[str] = set()  # pictures put there over this connection, which may be to another machine
+        self._taken: set[str] = set()  # and over any of this run
         self.accepted = False  # whether the server has taken a job of this run
 
     @property
@@ -48,7 +51,7 @@ class Work:
         """Sees every job to its end.
 
         Raises:
-            InputError: the server refuses a picture.
+            InputError: the server refuses a picture, or one is not what it was.
             Refused: the server refuses the very first workflow; none is queued then.
             Strange: the server answers as the editor never does.
             Lost: the server was away for longer than `patience`.
@@ -59,7 +62,7 @@ class Work:
         while self.unfinished:
             try:
                 with Events(self._server.address, self._server.url, self._manifest.client_id) as events:
-                    self._upload()
+                    self._there.clear()
                     self._compare(restarted=True)
                     if away_since is not None:
                         self._bars.say("The server is back.")
@@ -91,11 +94,21 @@ class Work:
                 record.state, record.prompt_id = "waiting", None
         self._manifest.save()
 
-    def _upload(self) -> None:
-        """Puts every picture that is still needed there. Known ones stay as they are."""
-        for sha256 in dict.fromkeys(record.picture_sha256 for record in self.unfinished):
-            if sha256:
-                self._server.upload(self._pictures[sha256].path, self._pictures[sha256].remote)
+    def _upload(self, records: Sequence[Record]) -> None:
+        """Puts the pictures of these there. One that the server took before may be gone from here."""
+        for sha256 in dict.fromkeys(record.picture_sha256 for record in records):
+            if sha256 is None or sha256 in self._there:
+                continue
+            picture = self._pictures[sha256]
+            try:
+                data = picture.read()
+            except InputError:
+                if sha256 not in self._taken:
+                    raise
+                continue
+            self._server.upload(picture.path, data, picture.remote)
+            self._there.add(sha256)
+            self._taken.add(sha256)
 
     def _follow(self, events: Events) -> None:
         looked = time.monotonic()
@@ -124,6 +137,7 @@ class Work:
 
         restarted: whether it may have forgotten jobs; if not, one that is gone was taken out of the queue by someone.
         """
+        self._upload([record for record in self.unfinished if record.state == "waiting"])  # before any job is there
         new = self._give_ids()
         there = self._server.in_queue()  # first: a job goes from the queue to the history in one step
         for record in self.unfinished:
@@ -151,6 +165,7 @@ class Work:
         return {str(record.prompt_id) for record in waiting}
 
     def _hand_over(self, record: Record) -> None:
+        self._upload([record])
         prompt = named(self._prompts[record.name], record)
         try:
             self._server.queue(prompt, str(record.prompt_id), self._manifest.client_id)
