@@ -216,6 +216,7 @@ def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
     sentence = "min_guidance 3 is above max_guidance 1: swap them."
     surface.wait_for("StableVideoSample", sentence)
     assert sum(sentence in line for line in surface.lines("StableVideoSample")) == 1
+    assert surface.editor.ask("svd.panel('StableVideoSample').querySelector('path.svd-error') !== null")
     surface.editor.ask("app.queuePrompt(0).catch(() => {})")
     surface.editor.wait("Object.keys(app.lastNodeErrors ?? {}).length > 0")
     errors = surface.editor.ask("app.lastNodeErrors")
