@@ -225,6 +225,19 @@ def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
     surface.editor.page.keyboard.press("Escape")
 
 
+def test_a_node_is_taller_only_while_a_sentence_stands_on_it(surface):
+    height = "svd.node('StableVideoSample').size[1]"
+    saved = "app.graph.serialize().nodes.find(node => node.type === 'StableVideoSample').size[1]"
+    surface.wait_for("StableVideoSample", "≈ ")
+    surface.editor.page.wait_for_timeout(500)
+    before = surface.editor.ask(height)
+    surface.set("StableVideoSample", min_guidance=3, max_guidance=1)
+    surface.editor.wait(f"{height} > {before}")
+    assert surface.editor.ask(saved) == before
+    surface.set("StableVideoSample", min_guidance=1, max_guidance=2)
+    surface.editor.wait(f"{height} === {before}")
+
+
 def test_a_run_that_fails_says_why_on_its_node(surface):
     connect = """() => {
       const empty = LiteGraph.createNode("EmptyLatentImage")
