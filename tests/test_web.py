@@ -27,8 +27,9 @@ def node(*arguments: str) -> str:
 
 
 def evaluated(module: str, expression: str) -> Any:
-    """An expression over what a module of web/svd exports, in scope as `it`."""
-    code = f"import * as it from './web/svd/{module}.js'; console.log(JSON.stringify({expression}))"
+    """An expression over what a module of web/svd exports, in scope as `it`; `say` speaks English."""
+    words = "import { Words } from './web/svd/words.js'; const { say } = new Words()"
+    code = f"import * as it from './web/svd/{module}.js'; {words}; console.log(JSON.stringify({expression}))"
     return json.loads(node("--input-type=module", "--eval", code))
 
 
@@ -59,10 +60,10 @@ def test_the_question_is_the_one_the_server_answers():
 @needs_node
 def test_the_page_refuses_what_the_nodes_refuse_in_the_same_words():
     sizes = [(500, 576), (571, 9), (1024, 576), (13, 8190)]
-    told = evaluated("checks", f"{json.dumps(sizes)}.map(c => it.size(...c) ?? true)")
+    told = evaluated("checks", f"{json.dumps(sizes)}.map(c => it.size(...c, say) ?? true)")
     assert told == [FitImage.validate_inputs(*size) for size in sizes]
     shapes = [("linear", 3, 1), ("triangle", 2.5, 1.25), ("constant", 3, 1), ("linear", 1, 3)]
-    told = evaluated("checks", f"{json.dumps(shapes)}.map(c => it.guidance(...c) ?? true)")
+    told = evaluated("checks", f"{json.dumps(shapes)}.map(c => it.guidance(...c, say) ?? true)")
     assert told == [Sample.validate_inputs(low, high, shape) for shape, low, high in shapes]
 
 
@@ -80,6 +81,8 @@ def test_advice_calls_the_inputs_by_the_names_they_have_in_that_language(languag
         ("short_low", "StableVideoLoadCheckpoint", "memory"),
         ("short_frames", "StableVideoSample", "frames"),
         ("short_chunk", "StableVideoDecode", "frames_per_chunk"),
+        ("refused_guidance", "StableVideoSample", "min_guidance"),
+        ("refused_guidance", "StableVideoSample", "max_guidance"),
         ("off_fps", "StableVideoCondition", "fps"),
         ("off_bucket", "StableVideoCondition", "motion_bucket_id"),
     ):

@@ -216,12 +216,26 @@ def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
     sentence = "min_guidance 3 is above max_guidance 1: swap them."
     surface.wait_for("StableVideoSample", sentence)
     assert sum(sentence in line for line in surface.lines("StableVideoSample")) == 1
+    assert surface.editor.ask("svd.panel('StableVideoSample').querySelector('path.svd-error') !== null")
     surface.editor.ask("app.queuePrompt(0).catch(() => {})")
     surface.editor.wait("Object.keys(app.lastNodeErrors ?? {}).length > 0")
     errors = surface.editor.ask("app.lastNodeErrors")
     assert set(errors) == {"8"}
     assert all(sentence in error["details"] for error in errors["8"]["errors"])
     surface.editor.page.keyboard.press("Escape")
+
+
+def test_a_node_is_taller_only_while_a_sentence_stands_on_it(surface):
+    height = "svd.node('StableVideoSample').size[1]"
+    saved = "app.graph.serialize().nodes.find(node => node.type === 'StableVideoSample').size[1]"
+    surface.wait_for("StableVideoSample", "≈ ")
+    surface.editor.page.wait_for_timeout(500)
+    before = surface.editor.ask(height)
+    surface.set("StableVideoSample", min_guidance=3, max_guidance=1)
+    surface.editor.wait(f"{height} > {before}")
+    assert surface.editor.ask(saved) == before
+    surface.set("StableVideoSample", min_guidance=1, max_guidance=2)
+    surface.editor.wait(f"{height} === {before}")
 
 
 def test_a_run_that_fails_says_why_on_its_node(surface):

@@ -61,7 +61,7 @@ test("what decoding takes where there is room is no more than there is", () => {
 
 test("durations", () => {
   assert.deepEqual(
-    [null, 0.42, 9.94, 42.4, 130].map((seconds) => duration(seconds, say)),
-    ["time: after a run", "≈ 0.4 s", "≈ 9.9 s", "≈ 42 s", "≈ 2 min"],
+    [null, 0.42, 9.94, 42.4, 130, 10_740, 18_960].map((seconds) => duration(seconds, say)),
+    ["time: after a run", "≈ 0.4 s", "≈ 9.9 s", "≈ 42 s", "≈ 2 min", "≈ 179 min", "≈ 5 h"],
   )
 })

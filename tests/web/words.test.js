@@ -6,7 +6,7 @@ import { ENGLISH, LANGUAGES, Words } from "../../web/svd/words.js"
 const FOLDER = new URL("../../web/svd/words/", import.meta.url)
 const read = async (name) => JSON.parse(await readFile(new URL(name, FOLDER), "utf8"))
 const gaps = (text) => (text.match(/\{\w+\}/g) ?? []).sort()
-const SAME = { es: ["memory", "memory_of", "seconds", "minutes"] } // in Spanish it is the same, or nearly
+const SAME = { es: ["memory", "memory_of", "seconds", "minutes", "hours"] } // in Spanish it is the same, or nearly
 
 test("every language has a file, and every file a language", async () => {
   assert.deepEqual((await readdir(FOLDER)).sort(), LANGUAGES.map((language) => `${language}.json`).sort())

@@ -1,14 +1,14 @@
-/** Settings that the nodes refuse, in their own words, so that a node says what is wrong before it is run. */
+/** Settings that the nodes refuse, in English in the nodes' own words: what is wrong is said before a run. */
 
-export function size(width, height) {
+export function size(width, height, say) {
   if (!(width > 0 && height > 0) || (width % 8 === 0 && height % 8 === 0)) return undefined
   const [wide, high] = [width, height].map((side) => 8 * Math.max(1, halfEven(side / 8)))
-  return `The size ${width} x ${height} does not divide by 8: use ${wide} x ${high}.`
+  return say("refused_size", { width, height, wide, high })
 }
 
-export function guidance(shape, minimum, maximum) {
+export function guidance(shape, minimum, maximum, say) {
   if (shape === undefined || shape === "constant" || !(minimum > maximum)) return undefined
-  return `min_guidance ${short(minimum)} is above max_guidance ${short(maximum)}: swap them.`
+  return say("refused_guidance", { minimum: short(minimum), maximum: short(maximum) })
 }
 
 /** Rounded as Python rounds. */

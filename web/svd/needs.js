@@ -44,7 +44,8 @@ export function memory(least, card, say, most = least) {
 export function duration(seconds, say) {
   if (seconds == null) return say("time_unknown")
   if (seconds < 100) return say("seconds", { time: seconds < 10 ? seconds.toFixed(1) : Math.round(seconds) })
-  return say("minutes", { time: Math.round(seconds / 60) })
+  if (seconds < 3 * 3600) return say("minutes", { time: Math.round(seconds / 60) })
+  return say("hours", { time: Math.round(seconds / 3600) })
 }
 
 function short(remedies, values, say) {

@@ -36,7 +36,7 @@ export const PANELS = {
       panel,
       async update() {
         const size = [setting(node, "width"), setting(node, "height")]
-        const problem = checks.size(...size)
+        const problem = checks.size(...size, host.say)
         panel.showError(problem)
         badge(problem ? undefined : offGrid(...size, host.say))
         const groups = presets(await host.picture(upstream(node, "image")), host.say)
@@ -76,8 +76,9 @@ export const PANELS = {
         const settings = samplerSettings(node)
         const { shape, minimum, maximum, frames } = settings
         const values = scales(shape, minimum, maximum, frames)
-        panel.showError(checks.guidance(shape, minimum, maximum))
-        curve(values)
+        const refusal = checks.guidance(shape, minimum, maximum, host.say)
+        panel.showError(refusal)
+        curve(values, refusal !== undefined)
         words(inWords(values, host.say))
         const answer = await host.answer(question(settings))
         const { text, problem } = answer ? sampling(answer, frames, host.say) : {}
@@ -117,7 +118,7 @@ function fill(chooser, title, groups) {
   }
 }
 
-/** The guidance's bars; nothing is drawn where it is unknown. */
+/** The guidance's bars; nothing is drawn where it is unknown. Those that are refused have the errors' colour. */
 function drawing(panel) {
   const picture = panel.document.createElementNS(SVG, "svg")
   const path = panel.document.createElementNS(SVG, "path")
@@ -125,5 +126,8 @@ function drawing(panel) {
   picture.setAttribute("preserveAspectRatio", "none")
   picture.append(path)
   panel.body.append(picture)
-  return (values) => path.setAttribute("d", bars(values, ...BOX))
+  return (values, refused) => {
+    path.setAttribute("d", bars(values, ...BOX))
+    path.classList.toggle("svd-error", refused)
+  }
 }

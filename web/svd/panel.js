@@ -16,6 +16,7 @@ export const STYLE = `
 .svd-panel svg { display: block; width: 100%; height: 28px; }
 .svd-panel path { fill: var(--p-primary-color, #64b5f6); }
 .svd-error { color: color-mix(in srgb, #ff4444 65%, var(--input-text, #ddd)); }
+.svd-panel path.svd-error { fill: currentColor; }
 .svd-badge { color: color-mix(in srgb, #f5b942 55%, var(--input-text, #ddd)); padding-left: 17px; text-indent: -17px; }
 .svd-badge::before { content: "⚠"; display: inline-block; width: 17px; text-indent: 0; }
 .svd-clip { overflow: hidden; max-width: 100%; max-height: 200px; margin: 0 auto; border-radius: 4px; width: 100%; }
@@ -27,7 +28,7 @@ export class Panel {
   constructor(node, document, height) {
     this.node = node
     this.document = document
-    this.height = height
+    this.height = this.first = height
     this.body = document.createElement("div")
     this.element = document.createElement("div")
     this.element.className = "svd-panel"
@@ -38,6 +39,11 @@ export class Panel {
     this.widget.serialize = false
     this.sayError = this.line("svd-error")
     new ResizeObserver(() => this.fit()).observe(this.body)
+    const { onSerialize } = node
+    node.onSerialize = (saved) => {
+      onSerialize?.call(node, saved)
+      this.saveUnfitted(saved)
+    }
   }
 
   /** What is wrong: with the settings, else with the last run. */
@@ -69,15 +75,25 @@ export class Panel {
     return this.line("svd-badge")
   }
 
-  /** Gives the panel the height of what is in it, and the node with it, unless a user made the node larger. */
+  /** Gives the panel the height of what is in it, and the node with it: no less than a user has chosen. */
   fit() {
     const { node } = this
     const height = this.body.offsetHeight
     if (!height || height === this.height || !node.graph) return
-    const before = node.computeSize()[1]
+    if (!this.isFitted()) this.chosen = node.size[1] > node.computeSize()[1] ? node.size[1] : 0
     this.height = height
-    const after = node.computeSize()[1]
-    if (node.size[1] < after || node.size[1] <= before) node.setSize([node.size[0], after])
+    node.setSize([node.size[0], Math.max(this.chosen, node.computeSize()[1])])
+    this.fitted = node.size[1]
     node.setDirtyCanvas(true, true)
+  }
+
+  /** Whether the node still has the height that it got here. */
+  isFitted() {
+    return this.node.size[1] === this.fitted
+  }
+
+  /** What a panel shows for a while is not there when its node is loaded: it is saved without the height for it. */
+  saveUnfitted(saved) {
+    if (this.isFitted()) saved.size = [saved.size[0], this.chosen || this.fitted - this.height + this.first]
   }
 }
