@@ -74,15 +74,8 @@ def test_group_norm_of_images(n, h, w, count, width, add, seed):
     c = count * width
     vector = {"none": None, "all": randn(c), "image": randn(n, c)}[add]
     for dtype in DTYPES:
-        agree(
-            group_norm,
-            maps(n, c, h, w) + 0.5,
-            fill(nn.GroupNorm(count, c)),
-            vector,
-            seed % 2 == 0,
-            dtype=dtype,
-            tolerance=NORM[dtype],
-        )
+        given = maps(n, c, h, w) + 0.5, fill(nn.GroupNorm(count, c)), vector, seed % 2 == 0
+        agree(group_norm, *given, dtype=dtype, tolerance=NORM[dtype])
 
 
 @many
