@@ -54,8 +54,8 @@ def _chain(
 ) -> None:
     """A picture from a file becomes a video: nodes 1 to 6 and 8 to 11 in two rows.
 
-    The sampler has a column of its own: it grows when it shows the clip. Save Video ends above the editor's minimap in
-    a window of 1600 x 757.
+    The sampler has a column of its own: it grows when it shows the clip. Save Video holds a square
+    preview of its own width; newer editors show it above their minimap in a window of 1600 x 757.
     """
     bottom = 530 if sigmas else 445
     sheet.node(1, "StableVideoLoadCheckpoint", (325, 0, 270, 122), **checkpoint)
@@ -72,7 +72,7 @@ def _chain(
     sheet.node(8, "StableVideoSample", (1235, 0, 240, 290), links, **settings)
     sheet.node(9, "StableVideoDecode", (670, 550, 235, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (945, 550, 235, 80), {"images": (9, 0)}, fps=7)
-    sheet.node(11, "SaveVideo", (1555, 0, 335, 370), {"video": (10, 0)}, filename_prefix=prefix)
+    sheet.node(11, "SaveVideo", (1555, 0, 335, 450), {"video": (10, 0)}, filename_prefix=prefix)
     sheet.route(9, "vae", (617, 130), (617, 440))
     sheet.route(9, "latent", (1505, 110), (1505, 710), (640, 700))
     sheet.route(11, "video", (1207, 640), (1225, 735), (1525, 735), (1525, 330))
@@ -81,7 +81,7 @@ def _chain(
     sheet.group("3 · What the sampler is told", (655, -80, 540, bottom), GREEN)
     sheet.group("4 · Sample", (1220, -80, 270, 765), GOLD)
     sheet.group("5 · Decode", (655, 470, 540, 215), GOLD)
-    sheet.group("6 · Save", (1540, -80, 365, 465), ROSE)
+    sheet.group("6 · Save", (1540, -80, 365, 545), ROSE)
 
 
 def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
