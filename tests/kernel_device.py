@@ -66,6 +66,8 @@ def kernels() -> Iterator[set[str]]:
         for module in ("layers", "vae"):
             patch.setattr(sys.modules[f"svd_nodes.svd.{module}"], "unbiased", _unbiased)
         if DEVICE == "cpu":
+            # A processor's own way of a feed-forward would be taken before the kernel's.
+            patch.setattr(sys.modules[f"{KERNELS}.feed_forward"], "resident", lambda *_: False)
             patch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
         yield taken
 
