@@ -7,8 +7,8 @@ Random weights in fp16: neither speed nor memory depends on what they have learn
 on a guided pair. Times are medians, taken with device events; peaks are what the allocator held at once, weights
 included. "whole clip" is CLIP, VAE encode, every step, decode, and the copy of the frames to main memory; ComfyUI's is
 not measured. --comfyui needs its requirements installed beside ours. --loading adds what bench/loading.py measures.
---quick leaves out the modes for
-less memory and others' whole clips. --tiny tries all of it with small networks, on a CPU too.
+--quick leaves out the modes for less memory and others' whole clips. --tiny tries all of it with small networks, on a
+CPU too.
 """
 
 import argparse

@@ -67,7 +67,8 @@ class Sample(io.ComfyNode):
 
         told = {"min_guidance": min_guidance, "max_guidance": max_guidance, "guidance": guidance}
         check.require(cls.validate_inputs, **told)
-        check.require(lambda churn: check.first_problem(check.between("churn", churn, 0, 1000)), churn=churn)
+        if problem := check.between("churn", churn, 0, 1000):
+            raise InputError(problem)
         _require_fit(model.module, conditioning)
         sigmas = karras_sigmas(steps) if sigmas is None else _checked(sigmas)
         clips, _, height, width = conditioning.concat.shape

@@ -112,6 +112,13 @@ def test_the_same_inputs_give_the_same_bits_and_stay_as_they_were(loaded):
     assert all(torch.equal(getattr(before[1], name), getattr(told, name)) for name in ("context", "concat", "scalars"))
 
 
+@pytest.mark.parametrize("churn", [float("nan"), -0.5, 1001.0])
+def test_churn_that_is_none_is_named_before_the_run(loaded, churn):
+    """The editor checks its range, and lets what is no number through."""
+    with pytest.raises(InputError, match=r"churn is .*between 0 and 1000"):
+        run("Sample", model=loaded[0], conditioning=conditioning(loaded, pictures()), churn=churn, **SAMPLING)
+
+
 def test_the_latent_on_the_wire_is_in_the_host_s_scale(loaded, monkeypatch):
     """Core's VAE Decode divides by nothing: the sampler's latent is 0.18215 of what travels."""
     inside = {}

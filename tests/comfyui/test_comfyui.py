@@ -344,6 +344,32 @@ def test_previews_that_are_off_stay_off(tmp_path):
         assert previews_of(server, chain(), "page") == ([], 0)
 
 
+def test_the_clip_moves_in_an_editor_that_was_told_nothing_of_previews(tmp_path):
+    """By itself the editor starts without core's."""
+    with running_server(tmp_path / "base") as server:
+        save(preset_models("tiny"), server.base / "models" / "checkpoints" / "svd_tiny.safetensors", "single")
+        picture(server.base / "input" / "picture.png")
+        server.post("/svd-nodes/previews", {"client": "page", "wanted": True})
+        clips, core = previews_of(server, chain(), "page")
+        assert clips
+        assert core == 0
+
+
+@pytest.mark.parametrize("asked", [{}, [], "x", {"wanted": True, "client": None}, {"wanted": 1, "client": "page"}])
+def test_a_question_for_previews_that_is_none_is_refused(checkpoints, asked):
+    with pytest.raises(Refused, match="Give wanted"):
+        checkpoints.post("/svd-nodes/previews", asked)
+
+
+def test_a_shorter_run_does_not_change_what_is_known_of_a_longer_one(checkpoints):
+    asked = {"checkpoint": "svd_tiny.safetensors", "precision": "auto", "width": 64, "height": 48, "frames": 3}
+    asked |= {"memory": "auto", "steps": 30, "frames_per_chunk": 14, "guided": 1}
+    checkpoints.run(chain(seed=55, steps=30))
+    known = checkpoints.get(f"/svd-nodes/estimate?{urlencode(asked)}")["sampling_seconds"]
+    checkpoints.run(chain(seed=56, steps=1))
+    assert checkpoints.get(f"/svd-nodes/estimate?{urlencode(asked)}")["sampling_seconds"] == known
+
+
 def test_the_server_says_what_a_run_needs_and_how_long_it_took(checkpoints):
     asked = {"checkpoint": "svd_tiny.safetensors", "precision": "auto", "width": 64, "height": 48, "frames": 3}
     asked |= {"memory": "auto", "steps": 2, "frames_per_chunk": 14, "guided": 1}
