@@ -19,28 +19,29 @@ from .kernels import (
     layer_norm,
     layer_norm_and_copy,
     mix,
+    of_frames,
     spatial_attention,
     temporal_attention,
 )
-from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, sinusoid
+from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, plus
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A residual stream: tokens (n s c), and a vector (n c) that is still to be added to all tokens of each frame.
+    """A residual stream: tokens ((b t) s c), and a vector that is still to be added to all tokens of a frame, or None.
 
-    Biases, the picture's cross-attention and the frame's embedding are such vectors. The next norm adds them on its
-    way, so none of them is ever a pass over the tokens.
+    Biases (c), the picture's cross-attention (b 1 c) and the frames' embedding (t c) are such vectors, and so are their
+    sums. The next norm adds them on its way, so none of them is ever a pass over the tokens.
     """
 
     tokens: Tensor
-    vector: Tensor
+    vector: Tensor | None = None
 
     def norm(self, norm: Any) -> Tensor:
         return layer_norm(self.tokens, norm, self.vector)
 
     def shifted(self, vector: Tensor | None) -> "Stream":
-        return self if vector is None else replace(self, vector=self.vector + vector)
+        return replace(self, vector=plus(self.vector, vector))
 
     def copied(self, norm: Any) -> tuple["Stream", Tensor]:
         """This in memory of its own, and its norm."""
@@ -139,8 +140,7 @@ class SpatialBlock(nn.Module):
         it is exact to leave the queries, and the norm before them, out."""
         attention = self.attn2
         if context.shape[1] == 1:
-            vector = attention.to_out(attention.to_v(context[:, 0]))
-            return x.shifted(vector.repeat_interleave(frames, dim=0))
+            return x.shifted(attention.to_out(attention.to_v(context)))
         return x.plus(attention.over_context(x.norm(self.norm2), context, frames), attention.to_out[0])
 
 
@@ -175,17 +175,16 @@ class SpatialVideoTransformer(nn.Module):
         self.time_mixer = TimeMixer()
         self.proj_out = ops.Linear(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor, frames: int) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Tensor, context: Tensor, waves: Tensor, moments: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """(b t) c h w, b n c_context -> (b t) c h w, and a vector (c,) that is still to be added everywhere, or None.
 
-        The result takes x's place in memory unless there are gradients.
+        waves: t c, the sinusoids of the frames' numbers. moments: x's, if known. The result takes x's place in memory
+        unless there are gradients.
         """
-        frame_index = torch.arange(frames, device=x.device)
-        frame_emb = self.time_pos_embed(sinusoid(frame_index, self.channels).to(x.dtype))  # t c
-        frame_emb = frame_emb.repeat(len(context), 1)  # (b t) c
-
-        tokens = self.proj_in(as_tokens(group_norm(x, self.norm, silu=False)))
-        stream = Stream(tokens, torch.zeros_like(frame_emb))
+        frames, frame_emb = len(waves), self.time_pos_embed(waves)
+        stream = Stream(self.proj_in(as_tokens(group_norm(x, self.norm, silu=False, moments=moments))))
         for spatial_block, temporal_block in zip(self.transformer_blocks, self.time_stack, strict=True):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
@@ -196,9 +195,11 @@ class SpatialVideoTransformer(nn.Module):
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""
         spatial, temporal = self.time_mixer.shares(x.tokens.device)
-        vector = (spatial * x.vector + temporal * y.vector).to(x.vector.dtype)
-        tokens = as_tokens(mix(as_map(x.tokens, 1), as_map(y.tokens, 1), spatial, temporal, vector))
-        return Stream(tokens, torch.zeros_like(x.vector))
+        vectors = [None if v is None else share * v for share, v in ((spatial, x.vector), (temporal, y.vector))]
+        vector = plus(*vectors)
+        if vector is not None:
+            vector = of_frames(vector, len(x.tokens)).flatten(0, 1)
+        return Stream(as_tokens(mix(as_map(x.tokens, 1), as_map(y.tokens, 1), spatial, temporal, vector)))
 
 
 def as_tokens(x: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def over_time(block: TimeResBlock, images: Tensor, frames: int, share: Tensor, r
     after = factors([Moments.of(halfway(places)[1]) for places in pieces], norm_out)
     for places in pieces:
         x, y = halfway(places)
-        clip[..., places] = temporal_conv_onto(x, share, scaled(y, *after), conv_out)
+        clip[..., places], _ = temporal_conv_onto(x, share, scaled(y, *after), conv_out)
 
 
 def _bands(clip: Tensor, room: int) -> Iterator[slice]:

@@ -85,18 +85,17 @@ class ResBlock(nn.Module):
         )  # the Identity keeps the place, and so the numbering, of training's dropout
         self.skip_connection = nn.Identity() if c_in == c_out else ops.Conv2d(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, emb: Tensor, add: Tensor | None = None) -> Tensor:
-        """Over images: x (n, c_in, h, w), emb (n, c_emb) after its SiLU -> (n, c_out, h, w).
+    def forward(
+        self, x: Tensor, emb: Tensor, add: Tensor | None = None, moments: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Over images: x (n, c_in, h, w), emb (n, c_emb) after its SiLU -> (n, c_out, h, w), and its moments.
 
-        add: (c_in,), to be added to x first. Only where the block keeps the width.
+        add: (c_in,), to be added to x first. Only where the block keeps the width. moments: x's. They are what the next
+        norm needs (kernels.group_norm), or None where it has to take them by itself.
         """
-        return self.measured(x, emb, add)[0]
-
-    def measured(self, x: Tensor, emb: Tensor, add: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The same, and the result's moments if they cost nothing."""
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
-        h, bias = unbiased(conv_in, group_norm(x, norm_in, add))
+        h, bias = unbiased(conv_in, group_norm(x, norm_in, add, moments=moments))
         # The bias and the embedding are the same at all places of an image: the norm adds them on its way.
         h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias)))
         x, skip_bias = unbiased(self.skip_connection, x)
@@ -116,10 +115,10 @@ class TimeResBlock(ResBlock):
 
     def forward(  # type: ignore[override]
         self, x: Tensor, share: Tensor, emb: Tensor | None = None, moments: Tensor | None = None
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """The blend (1 - share) x + share block(x), which is x + share branch(x): b c t s, emb (b t, c_emb).
 
-        moments: of x's frames, if they are known.
+        moments: those of x's frames. With the result come its own.
         """
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
@@ -142,12 +141,13 @@ class VideoResBlock(ResBlock):
         self.time_mixer = TimeMixer()
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, emb: Tensor, frames: int, add: Tensor | None = None
-    ) -> Tensor:
-        """(b t) c_in h w -> (b t) c_out h w"""
-        x, moments = self.measured(x, emb, add)
+        self, x: Tensor, emb: Tensor, frames: int, add: Tensor | None = None, moments: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(b t) c_in h w -> (b t) c_out h w, and its moments; add and moments are ResBlock's."""
+        x, moments = super().forward(x, emb, add, moments)
         _, temporal = self.time_mixer.shares(x.device)
-        return as_images(self.time_stack(as_clip(x, frames), temporal, emb, moments), x.shape[-2])
+        blend, moments = self.time_stack(as_clip(x, frames), temporal, emb, moments)
+        return as_images(blend, x.shape[-2]), moments
 
 
 class Downsample(nn.Module):

@@ -3,7 +3,7 @@
 Its module tree is the single-file checkpoint's tree, name for name.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .attention import FeedForward, SpatialVideoTransformer
 from .config import UNetConfig
-from .kernels import added, concatenate, group_norm
+from .kernels import added, concatenate_and_measure, group_norm, unbiased
 from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_mlp, sinusoid
 
 
@@ -19,30 +19,47 @@ class Stage(nn.ModuleList):
     """One entry of the UNet's lists: the layers between two skip connections."""
 
 
-# A feature map (n c h w), and a vector (c,) that is still to be added at all of its places, or None: the last bias of a
-# transformer, which whatever reads the map next adds on its way.
-Map = tuple[Tensor, Tensor | None]
-Told = tuple[Tensor, Tensor, int]  # embedding of every frame, the clips' context, frames of a clip
+class Map(NamedTuple):
+    """A feature map (n c h w), and what its next reader adds on its way or need not take anew.
+
+    add: a vector (c,) for all places, the last bias of a transformer. moments: the map's, for a norm.
+    """
+
+    x: Tensor
+    add: Tensor | None = None
+    moments: Tensor | None = None
 
 
-def run(stage: Any, x: Tensor, add: Tensor | None, told: Told, size: tuple[int, int] | None = None) -> Map:
+class Told(NamedTuple):
+    """What all layers are told beside the map."""
+
+    emb: Tensor  # (b t) c, of every frame
+    context: Tensor  # b n c, of every clip
+    waves: dict[int, Tensor]  # t c by c, the sinusoids of the frames' numbers
+    frames: int  # t
+
+
+def run(stage: Any, given: Map, told: Told, size: tuple[int, int] | None = None) -> Map:
     """A stage. A function and not its forward, since a module's call would hold x in memory until the last layer."""
-    emb, context, frames = told
+    x, add, moments = given
+    del given
     for layer in stage:
         if isinstance(layer, VideoResBlock):
-            x, add = layer(x, emb, frames, add), None
+            (x, moments), add = layer(x, told.emb, told.frames, add, moments), None
         elif isinstance(layer, SpatialVideoTransformer):
-            x, add = layer(x, context, frames)  # it follows a residual block, so nothing is left to be added to x
+            # It follows a residual block, so nothing is left to be added to x.
+            (x, add), moments = layer(x, told.context, told.waves[layer.channels], moments), None
         elif isinstance(layer, Upsample):
-            x, add = layer(added(x, add), size), None
+            x, add, moments = layer(added(x, add), size), None, None
         else:
-            x, add = layer(added(x, add)), None
-    return x, add
+            (x, add), moments = unbiased(layer, added(x, add)), None
+    return Map(x, add, moments)
 
 
-def join(a: Map, b: Map) -> Tensor:
+def join(a: Map, b: Map) -> Map:
     """The two, channel by channel."""
-    return concatenate(a[0], b[0], a[1], b[1])
+    x, moments = concatenate_and_measure(a.x, b.x, a.add, b.add)
+    return Map(x, moments=moments)
 
 
 class UNet(nn.Module):
@@ -103,18 +120,20 @@ class UNet(nn.Module):
         clip, the micro-conditioning as plain numbers (fps - 1, motion bucket, augmentation strength).
         """
         emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
-        told = (emb, context, frames)
+        numbers = torch.arange(frames, device=x.device)
+        waves = {c: sinusoid(numbers, c).to(x.dtype) for c in dict.fromkeys(self.config.block_out_channels)}
+        told = Told(emb, context, waves, frames)
         # The skips, and last what comes out of the last stage.
-        maps: list[Map] = [(x.contiguous(memory_format=torch.channels_last), None)]
+        maps = [Map(x.contiguous(memory_format=torch.channels_last))]
         for stage in self.input_blocks:
-            maps.append(run(stage, *maps[-1], told))
-        maps = [*maps[1:], run(self.middle_block, *maps[-1], told)]
+            maps.append(run(stage, maps[-1], told))
+        maps = [*maps[1:], run(self.middle_block, maps[-1], told)]
         for stage in self.output_blocks:
-            size = (maps[-3][0].shape[-2], maps[-3][0].shape[-1]) if len(maps) > 2 else None
-            maps.append(run(stage, join(maps.pop(), maps.pop()), None, told, size))
-        ((h, add),) = maps
+            size = (maps[-3].x.shape[-2], maps[-3].x.shape[-1]) if len(maps) > 2 else None
+            maps.append(run(stage, join(maps.pop(), maps.pop()), told, size))
+        ((h, add, moments),) = maps
         norm, _, conv = self.out
-        return conv(group_norm(h, norm, add))
+        return conv(group_norm(h, norm, add, moments=moments))
 
     def _embed(self, c_noise: Tensor, scalars: Tensor, clips: int, frames: int, dtype: torch.dtype) -> Tensor:
         """Noise level and micro-conditioning as one embedding per frame, (b t) c_emb, after its SiLU."""

@@ -50,8 +50,8 @@ class VideoResnetBlock(ResnetBlock):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         x, moments = self.measured(x)
-        blended = self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device), moments=moments)
-        return as_images(blended, x.shape[-2])
+        blend, _ = self.time_stack(as_clip(x, frames), share(self.mix_factor, x.device), moments=moments)
+        return as_images(blend, x.shape[-2])
 
 
 class AttnBlock(nn.Module):

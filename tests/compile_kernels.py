@@ -27,15 +27,18 @@ from svd_nodes.svd.kernels.gpu import (
     group_norm,
     layer_norm,
     mix,
-    rearrange,
     temporal_attention,
     temporal_conv,
+    upsample,
     upsample_conv,
     wide_attention,
 )
 
 HALF, FLOAT, INT, REAL = "*fp16", "*fp32", "i32", "fp32"
-ALIGNED = ("c", "c_in", "c_out", "n", "k", "stride", "offset", "image_stride", "place_stride")  # divisible by 16
+# Those that are divisible by 16.
+ALIGNED = (
+    "c", "c_in", "c_out", "n", "k", "stride", "offset", "image_stride", "place_stride", "clip_stride", "frame_stride",
+)  # fmt: skip
 
 
 def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[str, int]]]:
@@ -44,13 +47,13 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
     shares = {"X_SHARE": True, "Y_SHARE": True, "ADDS": True}
     product = {"ROWS": 128, "COLUMNS": 64, "DEPTH": 32}
     found = [
-        (group_norm._moments, [*[HALF] * 4, FLOAT, *[INT] * 4], {"SUMS": True, "ADDS": True, **tile}, {}),
+        (group_norm._moments, [*[HALF] * 3, FLOAT, HALF, FLOAT, *[INT] * 6],
+            dict.fromkeys(("SUMS", "ADDS", "SHARES", "WRITES"), True) | tile, {}),
         (group_norm._affine, [FLOAT, *[HALF] * 3, FLOAT, FLOAT, *[INT] * 6, REAL],
             {"ADDS": True, "SPLITS": 16, "CHANNELS": 128}, {}),
         (group_norm._apply, [HALF, FLOAT, FLOAT, HALF, INT, INT], {"SILU": True, **tile}, {}),
-        (mix._mix, [HALF, HALF, FLOAT, FLOAT, HALF, HALF, INT, INT], shares | tile, {}),
-        (rearrange._place, [HALF, HALF, HALF, *[INT] * 4], {"ADDS": True, **tile}, {}),
-        (rearrange._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
+        (mix._mix, [HALF, HALF, FLOAT, FLOAT, FLOAT, HALF, INT, INT], shares | tile, {}),
+        (upsample._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),
         (upsample_conv._sum_taps, [HALF, HALF, INT, INT], {"CHANNELS": 256}, {}),
@@ -58,9 +61,9 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (wide_attention._exponentials, [FLOAT, HALF, FLOAT, INT, REAL], {"COLUMNS": 2048}, {"num_warps": 8}),
         (geglu._geglu, [*[HALF] * 4, *[INT] * 3], product, {"num_warps": 4, "num_stages": 4}),
     ]  # fmt: skip
-    for width, rows in ((512, 8), (1024, 4), (2048, 2)):  # of 320, 640 and 1280 channels
-        constants = {"ADDS": True, "COPIES": True, "ROWS": rows, "WIDTH": width}
-        found.append((layer_norm._layer_norm, [*[HALF] * 6, INT, INT, REAL], constants, {"num_warps": 4}))
+    for width, rows, warps in ((512, 2, 1), (1024, 1, 1), (2048, 1, 1), (512, 4, 2), (1024, 2, 2), (2048, 1, 2)):
+        constants = {"ADDS": True, "COPIES": warps == 2, "ROWS": rows, "WIDTH": width}
+        found.append((layer_norm._layer_norm, [*[HALF] * 6, *[INT] * 5, REAL], constants, {"num_warps": warps}))
     for frames, warps in ((16, 1), (32, 1)):  # of 14 and of 25
         constants = {"WIDTH": 64, "FRAMES": frames}
         found.append((temporal_attention._attend, [*[HALF] * 4, *[INT] * 5, REAL], constants, {"num_warps": warps}))

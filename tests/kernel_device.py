@@ -25,7 +25,7 @@ needs_triton = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installe
 
 KERNELS = "svd_nodes.svd.kernels"
 INTERPRETED = (
-    "geglu", "group_norm", "layer_norm", "mix", "rearrange", "temporal_attention", "temporal_conv", "upsample_conv",
+    "geglu", "group_norm", "layer_norm", "mix", "temporal_attention", "temporal_conv", "upsample", "upsample_conv",
     "wide_attention",
 )  # fmt: skip
 DISPATCHERS = (*INTERPRETED, "spatial_attention")  # whose kernel is Gluon's, which Triton does not interpret

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from svd_nodes.svd.kernels import (
     add_and_measure,
     choice,
-    concatenate,
+    concatenate_and_measure,
     geglu,
     group_norm,
     layer_norm,
@@ -32,8 +32,7 @@ from svd_nodes.svd.kernels import (
     upsample_conv,
     wide_attention,
 )
-from svd_nodes.svd.kernels.rearrange import upsample
-from svd_nodes.svd.layers import as_clip
+from svd_nodes.svd.kernels.upsample import upsample
 
 pytestmark = needs_triton
 HALF = [torch.float16, torch.bfloat16]
@@ -97,22 +96,34 @@ def test_group_norm_of_clips(clip, h, w, count, width, adds, seed):
 
 
 @many
-@given(clips, side, side, groups, width_of_group, st.booleans(), st.integers(0, 2), seeds)
-def test_a_sum_and_the_norm_that_follows_it(clip, h, w, count, width, adds, after, seed):
-    """The sum's moments are the norm's: of its images, of whole clips, and where the norm adds vectors of its own."""
+@given(clips, side, side, groups, width_of_group, st.booleans(), st.booleans(), st.integers(0, 2), seeds)
+def test_a_sum_and_the_norm_that_follows_it(clip, h, w, count, width, adds, shares, after, seed):
+    """Of images or of clips. The norm takes the sum's moments, also where it adds vectors of its own."""
     torch.manual_seed(seed)
     (b, t), c = clip, count * width
-    add, vector = randn(c) if adds else None, [None, randn(c), randn(b * t, c)][after]
-
-    def sum_and_norm(x: Tensor, y: Tensor, add: Tensor | None, norm: nn.Module, vector: Tensor | None) -> Tensor:
-        total, moments = add_and_measure(x, y, add)
-        seen = total if seed % 2 else as_clip(total, t)
-        normed = group_norm(seen, norm, vector, moments=moments)
-        return torch.cat([total.flatten(), normed.flatten()])
-
+    shape = (b * t, c, h, w) if seed % 2 else (b, c, t, h * w)
+    add, share = randn(c) if adds else None, torch.rand(1) if shares else None
+    norm, vector = fill(nn.GroupNorm(count, c)), [None, randn(c), randn(b * t, c)][after]
     for dtype in DTYPES:
-        given = maps(b * t, c, h, w) + 0.5, maps(b * t, c, h, w), add, fill(nn.GroupNorm(count, c)), vector
-        agree(sum_and_norm, *given, dtype=dtype, tolerance=2 * NORM[dtype])
+        x, y = maps(*shape) + 0.5, maps(*shape)
+        agree(lambda *given: add_and_measure(*given)[0], x, y, add, share, dtype=dtype)
+        x, y, share = (None if z is None else z.to(DEVICE) for z in (x.to(dtype), y.to(dtype), share))
+        with torch.no_grad(), kernels():
+            total, moments = add_and_measure(x, y, None if add is None else add.to(x), share, segments=b * t)
+        assert moments is not None
+        agree_on_norm(total, norm, vector, moments)
+
+
+def agree_on_norm(x: Tensor, norm: nn.Module, vector: Tensor | None, moments: Tensor) -> None:
+    """Asserts that with these moments the norm gives what it gives with those that it takes."""
+    norm, vector = norm.to(x), None if vector is None else vector.to(x)
+    with torch.no_grad(), kernels() as taken:
+        given, own = (group_norm(x, norm, vector, moments=known) for known in (moments, None))
+        of_others = group_norm(x, norm, vector, moments=moments + 1)
+    assert taken == {"group_norm"}
+    assert relative(given.float(), own.float()) <= (2e-5 if x.dtype == torch.float32 else EXACT[x.dtype])
+    if vector is None:  # with vectors the norm may need the moments of other segments, and then takes them itself
+        assert not torch.equal(given, of_others)
 
 
 def test_group_norm_in_many_pieces_far_from_zero():
@@ -128,11 +139,14 @@ def test_group_norm_in_many_pieces_far_from_zero():
 
 
 @many
-@given(st.integers(1, 12), st.integers(1, 150), st.sampled_from([32, 64, 96, 320, 1280]), st.booleans(), seeds)
-def test_layer_norm(n, tokens, c, adds, seed):
+@given(clips, st.integers(1, 30), st.sampled_from([32, 64, 96, 320, 1280]), st.integers(0, 5), seeds)
+def test_layer_norm(clip, tokens, c, adds, seed):
+    """What is added is the same for all, or differs among frames, clips or both."""
     torch.manual_seed(seed)
+    b, t = clip
+    n = b * t
+    add = [None, randn(c), randn(t, c), randn(b, 1, c), randn(1, t, c), randn(b, t, c)][adds]
     for dtype in DTYPES:
-        add = randn(n, c) if adds else None
         agree(layer_norm, x := randn(n, tokens, c) + 1, norm := fill(nn.LayerNorm(c)), add, dtype=dtype)
         agree(lambda *given: torch.cat(layer_norm_and_copy(*given)), x, norm, add, dtype=dtype)
 
@@ -151,11 +165,18 @@ def test_mix(clip, h, w, c, x_shared, y_shared, adds, seed):
 
 @many
 @given(st.integers(1, 6), side, side, st.integers(2, 140), st.integers(2, 140), st.integers(0, 3), seeds)
-def test_concatenate(n, h, w, a, b, adds, seed):
+def test_two_maps_side_by_side_and_the_norm_that_follows(n, h, w, a, b, adds, seed):
     torch.manual_seed(seed)
     add = randn(a) if adds & 1 else None, randn(b) if adds & 2 else None
+    norm = fill(nn.GroupNorm(1, a + b))
     for dtype in DTYPES:
-        agree(concatenate, maps(n, a, h, w), maps(n, b, h, w), *add, dtype=dtype)
+        given = maps(n, a, h, w), maps(n, b, h, w), *add
+        agree(lambda *maps: concatenate_and_measure(*maps)[0], *given, dtype=dtype)
+        with torch.no_grad(), kernels():
+            on_card = (None if x is None else x.to(DEVICE, dtype) for x in given)
+            beside, moments = concatenate_and_measure(*on_card)
+        assert moments is not None
+        agree_on_norm(beside, norm, None, moments)
 
 
 @many
@@ -238,7 +259,7 @@ def test_temporal_conv(clip, h, w, c_in, c_out, seed):
     conv = fill(nn.Conv2d(c_in, c_out, (3, 1), padding=(1, 0)))
     for dtype in PRODUCTS:
         agree(_convolution, maps(b, c_in, t, h * w), conv, dtype=dtype)
-        agree(temporal_conv_onto, maps(b, c_out, t, h * w), torch.rand(1), maps(b, c_in, t, h * w), conv, dtype=dtype)
+        agree(onto, maps(b, c_out, t, h * w), torch.rand(1), maps(b, c_in, t, h * w), conv, dtype=dtype)
 
 
 @pytest.mark.parametrize(("b", "t", "places"), [(1, 1, 1), (1, 14, 6), (3, 5, 7)])
@@ -248,7 +269,11 @@ def test_wide_temporal_conv(b, t, places):
     conv = fill(nn.Conv2d(320, 320, (3, 1), padding=(1, 0)))
     for dtype in PRODUCTS:
         agree(_convolution, maps(b, 320, t, places), conv, dtype=dtype)
-        agree(temporal_conv_onto, maps(b, 320, t, places), torch.rand(1), maps(b, 320, t, places), conv, dtype=dtype)
+        agree(onto, maps(b, 320, t, places), torch.rand(1), maps(b, 320, t, places), conv, dtype=dtype)
+
+
+def onto(*given) -> Tensor:
+    return temporal_conv_onto(*given)[0]
 
 
 def _convolution(x: Tensor, conv: nn.Conv2d) -> Tensor:

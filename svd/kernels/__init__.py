@@ -7,11 +7,10 @@ otherwise calls the layer, which may be a host's that streams its weights.
 from .build import begin, build
 from .feed_forward import add_feed_forward
 from .geglu import geglu
-from .group_norm import add_and_measure, group_norm
-from .layer_norm import layer_norm, layer_norm_and_copy
+from .group_norm import add_and_measure, added, concatenate_and_measure, group_norm
+from .layer_norm import layer_norm, layer_norm_and_copy, of_frames
 from .linear import add_linear, unbiased
 from .mix import mix
-from .rearrange import added, concatenate
 from .spatial_attention import attend, spatial_attention
 from .temporal_attention import temporal_attention
 from .temporal_conv import temporal_conv, temporal_conv_onto
@@ -26,12 +25,13 @@ __all__ = [
     "attend",
     "begin",
     "build",
-    "concatenate",
+    "concatenate_and_measure",
     "geglu",
     "group_norm",
     "layer_norm",
     "layer_norm_and_copy",
     "mix",
+    "of_frames",
     "spatial_attention",
     "temporal_attention",
     "temporal_conv",

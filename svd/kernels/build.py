@@ -62,27 +62,25 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
 def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
     from . import geglu, layer_norm, layer_norm_and_copy, spatial_attention, temporal_attention
-    from .gpu import group_norm, mix, rearrange, temporal_conv, upsample_conv, wide_attention
+    from .gpu import group_norm, mix, temporal_conv, upsample, upsample_conv, wide_attention
 
     def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
         x = torch.ones(shape, device=device, dtype=kind)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
-    images, vectors, channels = full(2, 64, 4, 4), full(2, 64), full(64)
+    images, channels = full(2, 64, 4, 4), full(64)
     share, factors = full(1, kind=torch.float32), full(2, 64, kind=torch.float32)
     taps, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
     jobs: list[Callable[[], Any]] = [
         lambda: group_norm.moments(images, 2),
-        lambda: group_norm.add_and_measure(images, images, None),
-        lambda: group_norm.add_and_measure(images, images, channels),
+        lambda: group_norm.add_and_measure(images, images, channels, None, 2),
+        lambda: group_norm.add_and_measure(images, images, channels, share, 2),
+        lambda: group_norm.concatenate_and_measure(images, images, None, None),
+        lambda: group_norm.concatenate_and_measure(images, images, channels, channels),
         lambda: group_norm.apply(images, factors, factors, True),
         lambda: group_norm.apply(images, factors, factors, False),
-        lambda: mix.mix(images, images, None, None, vectors, 64),
-        lambda: mix.mix(images, images, None, share, share.expand(1, 64).contiguous(), 64),
-        lambda: mix.mix(images, images, share, share, vectors, 64),
-        lambda: rearrange.concatenate(images, images),
-        lambda: rearrange.concatenate(images, images, channels, channels),
-        lambda: rearrange.upsample(images, 8, 8),
+        lambda: mix.mix(images, images, share, share, factors, 64),
+        lambda: upsample.upsample(images, 8, 8),
         lambda: temporal_conv.temporal_conv(clip, taps, channels),
         lambda: temporal_conv.temporal_conv(clip, taps, channels, clip, share),
         lambda: upsample_conv.sum_taps(full(64, 64, 3, 3)),
@@ -94,8 +92,9 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         norms = partial(group_norm.affine, moments, 16, 1, 32, weight, weight, 1e-5)
         jobs += [partial(norms, None), partial(norms, full(2, width))]
     for width in (320, 640, 1280):
-        norm, tokens = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width)
-        jobs += [partial(work, tokens, norm, full(1, width)) for work in (layer_norm, layer_norm_and_copy)]
+        norm, tokens, vector = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width), full(width)
+        jobs += [partial(layer_norm, tokens, norm, add) for add in (None, vector)]
+        jobs.append(partial(layer_norm_and_copy, tokens, norm, vector))
     for width in (320, 640):
         gate, tokens = nn.Linear(width, 256, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))

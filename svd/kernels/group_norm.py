@@ -17,7 +17,7 @@ def group_norm(
     """silu(norm(x + add)), or without the SiLU: (n c h w) -> (n c h w).
 
     add: (c,) for all; (n c), one vector for each of the n; or (n h, c), one for each row of each, a clip's frames say.
-    moments: x's, if `add_and_measure` gave them.
+    moments: x's, if `add_and_measure` or `concatenate_and_measure` gave them.
     """
     if add is not None and add.ndim == 1:
         add = add.expand(len(x), -1)
@@ -40,17 +40,39 @@ def group_norm(
     return F.silu(y, inplace=not torch.is_grad_enabled()) if silu else y
 
 
-def add_and_measure(x: Tensor, y: Tensor, add: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """x + y + add, (n c h w) with (c,) or None, and the moments of every image of it for a norm that follows.
+def add_and_measure(
+    x: Tensor, y: Tensor, add: Tensor | None = None, share: Tensor | None = None, segments: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """x + share (y + add), (n c h w) with (c,) or None for 0, and its moments for a norm that follows.
 
-    None where the norm takes them by itself.
+    share: a single number in fp32, None for 1. segments: how many runs of places have moments of their own, n if not
+    given. No moments where the norm takes them by itself.
     """
     if fast(x) and channels_last(x, y):
         from .gpu import group_norm as gpu
 
-        return gpu.add_and_measure(x, y, add)
-    result = x + y
-    return result if add is None else result + add[:, None, None], None
+        return gpu.add_and_measure(x, y, add, share, segments or len(x))
+    y = added(y, add)
+    return x + y if share is None else x.addcmul(y, share.to(x.dtype)), None
+
+
+def concatenate_and_measure(
+    x: Tensor, y: Tensor, x_add: Tensor | None = None, y_add: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """x + x_add beside y + y_add, and the moments of every image of it, if the norm does not take them by itself.
+
+    (n a h w), (n b h w), with (a,) and (b,) or None -> (n a+b h w).
+    """
+    if fast(x) and channels_last(x, y):
+        from .gpu import group_norm as gpu
+
+        return gpu.concatenate_and_measure(x, y, x_add, y_add)
+    return torch.cat([added(x, x_add), added(y, y_add)], dim=1), None
+
+
+def added(x: Tensor, add: Tensor | None) -> Tensor:
+    """x + add: (n c h w), with (c,) or None."""
+    return x if add is None else x + add[:, None, None]
 
 
 def as_map(add: Tensor, x: Tensor) -> Tensor:

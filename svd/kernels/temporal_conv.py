@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .choice import HALF, channels_last, fast
-from .mix import mix
+from .group_norm import add_and_measure
 
 WIDE = 320  # channels from which cuDNN's three-dimensional convolution is the fastest; below, our own kernel
 
@@ -26,14 +26,17 @@ def temporal_conv(x: Tensor, conv: Any) -> tuple[Tensor, Tensor | None]:
     return gpu.temporal_conv(x, conv.weight, conv.bias), None
 
 
-def temporal_conv_onto(onto: Tensor, share: Tensor, x: Tensor, conv: Any) -> Tensor:
-    """onto + share conv(x). share: a single number in fp32."""
+def temporal_conv_onto(onto: Tensor, share: Tensor, x: Tensor, conv: Any) -> tuple[Tensor, Tensor | None]:
+    """onto + share conv(x), and the moments of every frame of it, or None where they would cost a reading.
+
+    share: a single number in fp32.
+    """
     if _fast(x, conv) and channels_last(onto) and x.shape[1] < WIDE:
         from .gpu import temporal_conv as gpu
 
-        return gpu.temporal_conv(x, conv.weight, conv.bias, onto, share)
+        return gpu.temporal_conv(x, conv.weight, conv.bias, onto, share), None
     y, bias = temporal_conv(x, conv)
-    return mix(onto, y, y_share=share, add=None if bias is None else share * bias)
+    return add_and_measure(onto, y, bias, share, segments=x.shape[0] * x.shape[2])
 
 
 def _fast(x: Tensor, conv: Any) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .choice import channels_last, fast, resident
-from .rearrange import upsample
+from .upsample import upsample
 
 FEWEST = 512  # places of a map from which it pays
 

@@ -54,10 +54,10 @@ def _attend_space(q, k, v, result, n, s, c, scale):
     queries = gl.allocate_shared_memory(q.dtype, [2 * 3, 1, 64, WIDTH], q.layout)
     keys = gl.allocate_shared_memory(q.dtype, [SLOTS, 1, KEYS, WIDTH], k.layout)
     values = gl.allocate_shared_memory(q.dtype, [SLOTS, 1, KEYS, WIDTH], v.layout)
-    # Barriers: of each slot's keys, of each slot's values, of two tiles' queries.
-    full = gl.allocate_shared_memory(gl.int64, [2 * SLOTS + 2, 1], mbarrier.MBarrierLayout())
-    empty = gl.allocate_shared_memory(gl.int64, [2 * SLOTS + 2, 1], mbarrier.MBarrierLayout())
-    for i in gl.static_range(2 * SLOTS + 2):
+    # Barriers: of each slot, and of two tiles' queries.
+    full = gl.allocate_shared_memory(gl.int64, [SLOTS + 2, 1], mbarrier.MBarrierLayout())
+    empty = gl.allocate_shared_memory(gl.int64, [SLOTS + 2, 1], mbarrier.MBarrierLayout())
+    for i in gl.static_range(SLOTS + 2):
         mbarrier.init(full.index(i), count=1)
         mbarrier.init(empty.index(i), count=3)
     turns = gl.allocate_shared_memory(gl.int64, [3, 1], mbarrier.MBarrierLayout())
@@ -86,29 +86,33 @@ def _place(tile, s, c):
 
 @gluon.jit
 def _load(q, k, v, room, n, s, c):
+    """A slot has the keys of one step beside the values of the step before: what is multiplied together."""
     queries, keys, values, full, empty, _ = room
     steps = gl.cdiv(s, KEYS)
     turn = 0
     visit = 0
     for tile in range(gl.program_id(0), gl.cdiv(s, QUERIES) * (c // WIDTH) * n, gl.num_programs(0)):
         row, image, channel = _place(tile, s, c)
-        ready = full.index(2 * SLOTS + visit % 2)
-        mbarrier.wait(empty.index(2 * SLOTS + visit % 2), (visit // 2 & 1) ^ 1)
+        ready = full.index(SLOTS + visit % 2)
+        mbarrier.wait(empty.index(SLOTS + visit % 2), (visit // 2 & 1) ^ 1)
         mbarrier.expect(ready, QUERIES * WIDTH * 2)
         for group in gl.static_range(3):
             at = queries.index(visit % 2 * 3 + group)
             tma.async_copy_global_to_shared(q, [image, row + 64 * group, channel], ready, at)
         visit += 1
-        for step in range(steps):
+        for step in range(steps + 1):
             key = (steps - 1 - step) * KEYS  # the last ones first: only they can reach over the edge
             slot = turn % SLOTS
-            free = (turn // SLOTS & 1) ^ 1
-            mbarrier.wait(empty.index(slot), free)
-            mbarrier.expect(full.index(slot), KEYS * WIDTH * 2)
-            tma.async_copy_global_to_shared(k, [image, key, channel], full.index(slot), keys.index(slot))
-            mbarrier.wait(empty.index(SLOTS + slot), free)
-            mbarrier.expect(full.index(SLOTS + slot), KEYS * WIDTH * 2)
-            tma.async_copy_global_to_shared(v, [image, key, channel], full.index(SLOTS + slot), values.index(slot))
+            ready = full.index(slot)
+            mbarrier.wait(empty.index(slot), (turn // SLOTS & 1) ^ 1)
+            if (step > 0) & (step < steps):
+                mbarrier.expect(ready, 2 * KEYS * WIDTH * 2)
+            else:
+                mbarrier.expect(ready, KEYS * WIDTH * 2)
+            if step < steps:
+                tma.async_copy_global_to_shared(k, [image, key, channel], ready, keys.index(slot))
+            if step > 0:
+                tma.async_copy_global_to_shared(v, [image, key + KEYS, channel], ready, values.index(slot))
             turn += 1
 
 
@@ -123,7 +127,7 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
     visit = 0
     order = 0
     for tile in range(gl.program_id(0), gl.cdiv(s, QUERIES) * (c // WIDTH) * n, gl.num_programs(0)):
-        mbarrier.wait(full.index(2 * SLOTS + visit % 2), visit // 2 & 1)
+        mbarrier.wait(full.index(SLOTS + visit % 2), visit // 2 & 1)
         a = queries.index(visit % 2 * 3 + GROUP).reshape([64, WIDTH])
         slot = turn % SLOTS
         mbarrier.wait(full.index(slot), turn // SLOTS & 1)
@@ -131,6 +135,7 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         scores = warpgroup_mma(a, _turned(keys, slot), nothing, is_async=True)
         scores = warpgroup_mma_wait(0, deps=[scores])
         mbarrier.arrive(empty.index(slot), count=1)
+        turn += 1
         key = (steps - 1) * KEYS + gl.arange(0, KEYS, gl.SliceLayout(0, of_scores))
         scores = gl.where((key < s)[None, :], scores, -float("inf"))
         most = gl.max(scores, 1) * scale
@@ -141,33 +146,30 @@ def _attend_group(room, result, n, s, c, scale, GROUP: gl.constexpr):
         for _ in range(1, steps):
             # The products of a group's next scores and with its last ones, then its exponentials under the products of
             # the other groups. They take turns; left to themselves, all would multiply at once, and then none.
-            before = slot
-            phase = turn // SLOTS & 1
-            turn += 1
             slot = turn % SLOTS
             mbarrier.wait(full.index(slot), turn // SLOTS & 1)
             mbarrier.wait(turns.index(GROUP), (order & 1) ^ (GROUP == 0))
             scores = warpgroup_mma(a, _turned(keys, slot), nothing, use_acc=False, is_async=True)
-            mbarrier.wait(full.index(SLOTS + before), phase)
-            out = warpgroup_mma(weights, values.index(before).reshape([KEYS, WIDTH]), out, is_async=True)
+            out = warpgroup_mma(weights, values.index(slot).reshape([KEYS, WIDTH]), out, is_async=True)
             mbarrier.arrive(turns.index((GROUP + 1) % 3), count=1)
             order += 1
+            turn += 1
             scores = warpgroup_mma_wait(1, deps=[scores])
-            mbarrier.arrive(empty.index(slot), count=1)
             higher = gl.maximum(most, gl.max(scores, 1) * scale)
             shrink = gl.exp2(most - higher)
             shares = gl.exp2(scores * scale - higher[:, None])
             most = higher
             total = total * gl.convert_layout(shrink, gl.SliceLayout(1, total.type.layout))[:, None] + _by_lane(shares)
             out, weights = warpgroup_mma_wait(0, deps=[out, weights])
-            mbarrier.arrive(empty.index(SLOTS + before), count=1)
+            mbarrier.arrive(empty.index(slot), count=1)
             out = out * gl.convert_layout(shrink, gl.SliceLayout(1, of_result))[:, None]
             weights = gl.convert_layout(shares.to(result.dtype.element_ty), of_shares)
-        mbarrier.arrive(empty.index(2 * SLOTS + visit % 2), count=1)
-        mbarrier.wait(full.index(SLOTS + slot), turn // SLOTS & 1)
+        mbarrier.arrive(empty.index(SLOTS + visit % 2), count=1)
+        slot = turn % SLOTS
+        mbarrier.wait(full.index(slot), turn // SLOTS & 1)
         out = warpgroup_mma(weights, values.index(slot).reshape([KEYS, WIDTH]), out, is_async=True)
         out = warpgroup_mma_wait(0, deps=[out])
-        mbarrier.arrive(empty.index(SLOTS + slot), count=1)
+        mbarrier.arrive(empty.index(slot), count=1)
         turn += 1
         visit += 1
         out = out / gl.convert_layout(gl.sum(total, 1), gl.SliceLayout(1, of_result))[:, None]

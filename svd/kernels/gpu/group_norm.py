@@ -1,6 +1,7 @@
 """GroupNorm over channels-last memory in three kernels: moments of every segment, their merging, and the map.
 
-The first can also write the map whose moments it takes, as the sum of two, and spares the norm a reading.
+The first can also write the map whose moments it takes, the sum of two or two side by side, which spares the norm a
+reading.
 
 A segment is a run of rows (places) that shares what is added to it, an image say; a norm over a clip takes its
 statistics over all of the clip's segments. Memory is [segments, rows, c]. Moments are the mean and the sum of squared
@@ -18,69 +19,101 @@ ROWS_PER_SPLIT, MOST_SPLITS = 1024, 256
 
 def moments(x: Tensor, segments: int) -> Tensor:
     """(n c h w) channels-last -> (segments, splits, 2, c) fp32: mean and squared deviations of each split's rows."""
-    return _measure(x, x, None, x, segments, sums=False)
-
-
-def add_and_measure(x: Tensor, y: Tensor, add: Tensor | None) -> tuple[Tensor, Tensor]:
-    """x + y + add, (n c h w) channels-last with (c,) or None, and its moments, a segment an image."""
-    result = torch.empty_like(x)
-    return result, _measure(x, y, add, result, len(x), sums=True)
-
-
-def _measure(x: Tensor, y: Tensor, add: Tensor | None, to: Tensor, segments: int, sums: bool) -> Tensor:
-    c = x.shape[1]
-    rows = x.numel() // (c * segments)
-    splits = min(triton.cdiv(rows, ROWS_PER_SPLIT), MOST_SPLITS)
-    result = torch.empty(segments, splits, 2, c, device=x.device, dtype=torch.float32)
-    _moments[(segments * splits, triton.cdiv(c, CHANNELS))](
-        x, y, x if add is None else add, to, result, c, rows, triton.cdiv(rows, splits), splits,
-        SUMS=sums, ADDS=add is not None, ROWS=ROWS, CHANNELS=CHANNELS,
-    )  # fmt: skip
+    result = _room(x, segments, x.shape[1])
+    _measure(x, None, None, None, x, 0, result)
     return result
+
+
+def add_and_measure(
+    x: Tensor, y: Tensor, add: Tensor | None, share: Tensor | None, segments: int
+) -> tuple[Tensor, Tensor]:
+    """x + share (y + add), (n c h w) channels-last with (c,) or None for 0 and (1,) or None for 1, and its moments."""
+    total, result = torch.empty_like(x), _room(x, segments, x.shape[1])
+    _measure(x, y, add, share, total, 0, result)
+    return total, result
+
+
+def concatenate_and_measure(x: Tensor, y: Tensor, x_add: Tensor | None, y_add: Tensor | None) -> tuple[Tensor, Tensor]:
+    """x + x_add beside y + y_add, (n a h w) and (n b h w) channels-last, and the moments of every image of it."""
+    n, a, height, width = x.shape
+    c = a + y.shape[1]
+    beside = torch.empty(n, c, height, width, device=x.device, dtype=x.dtype, memory_format=torch.channels_last)
+    result = _room(x, n, c)
+    _measure(x, None, x_add, None, beside, 0, result)
+    _measure(y, None, y_add, None, beside, a, result)
+    return beside, result
+
+
+def _room(x: Tensor, segments: int, c: int) -> Tensor:
+    """For the moments of as many places as x has in c channels."""
+    splits = min(triton.cdiv(x.numel() // (x.shape[1] * segments), ROWS_PER_SPLIT), MOST_SPLITS)
+    return torch.empty(segments, splits, 2, c, device=x.device, dtype=torch.float32)
+
+
+def _measure(
+    x: Tensor, y: Tensor | None, add: Tensor | None, share: Tensor | None, to: Tensor, offset: int, result: Tensor
+) -> None:
+    """Writes x + share (y + add), or x + add, into `to` from channel `offset` on, unless `to` is x, and its moments."""
+    c = x.shape[1]
+    segments, splits = result.shape[:2]
+    rows = x.numel() // (c * segments)
+    _moments[(segments * splits, triton.cdiv(c, CHANNELS))](
+        x, x if y is None else y, x if add is None else add, x if share is None else share, to, result,
+        c, to.shape[1], offset, rows, triton.cdiv(rows, splits), splits,
+        SUMS=y is not None, ADDS=add is not None, SHARES=share is not None, WRITES=to is not x,
+        ROWS=ROWS, CHANNELS=CHANNELS,
+    )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["rows", "rows_per_split", "splits"])
 def _moments(
-    x, y, add, to, result, c, rows, rows_per_split, splits,
-    SUMS: tl.constexpr, ADDS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
+    x, y, add, share, to, result, c, stride, offset, rows, rows_per_split, splits,
+    SUMS: tl.constexpr, ADDS: tl.constexpr, SHARES: tl.constexpr, WRITES: tl.constexpr,
+    ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Of x; or of x + y + add, which is then written."""
+    """stride: channels of `to` and of the moments; the first of x's is their `offset`."""
     index = tl.program_id(0)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    segment = (index // splits).to(tl.int64) * rows * c
-    x += segment
-    y += segment
-    to += segment
+    segment = (index // splits).to(tl.int64) * rows
+    x += segment * c
+    y += segment * c
+    to += segment * stride + offset
+    factor = tl.load(share) if SHARES else 1.0
+    vector = tl.zeros([CHANNELS], tl.float32)
     if ADDS:
-        vector = tl.load(add + channel, channel < c, 0.0).to(tl.float32)[None, :]
+        vector = tl.load(add + channel, channel < c, 0.0).to(tl.float32)
     begin = (index % splits) * rows_per_split
     end = tl.minimum(begin + rows_per_split, rows)
     # Counted from a value of the channel's own, so that the squares do not cancel.
-    origin = tl.load(x + begin.to(tl.int64) * c + channel, channel < c, 0.0).to(tl.float32)
-    if SUMS:
-        origin += tl.load(y + begin.to(tl.int64) * c + channel, channel < c, 0.0).to(tl.float32)
+    origin = _value(x, y, vector, factor, begin.to(tl.int64) * c + channel, channel < c, SUMS)
     total = tl.zeros([ROWS, CHANNELS], tl.float32)
     squares = tl.zeros([ROWS, CHANNELS], tl.float32)
-    for first in range(begin, end, ROWS):
-        row = first + tl.arange(0, ROWS)
-        there = (row < end)[:, None] & (channel < c)[None, :]
-        place = row[:, None].to(tl.int64) * c + channel[None, :]
-        value = tl.load(x + place, there, 0.0).to(tl.float32)
-        if SUMS:
-            value += tl.load(y + place, there, 0.0).to(tl.float32)
-            if ADDS:
-                value += vector
+    for first in tl.range(begin, end, ROWS, num_stages=3):  # the next tiles are on their way: 1.8 times as fast
+        row = (first + tl.arange(0, ROWS))[:, None]
+        there = (row < end) & (channel < c)[None, :]
+        value = _value(x, y, vector[None, :], factor, row.to(tl.int64) * c + channel[None, :], there, SUMS)
+        if WRITES:
             rounded = value.to(to.dtype.element_ty)
-            tl.store(to + place, rounded, there)
+            tl.store(to + row.to(tl.int64) * stride + channel[None, :], rounded, there)
             value = rounded.to(tl.float32)
         off = tl.where(there, value - origin[None, :], 0.0)
         total += off
         squares += off * off
     count = (end - begin).to(tl.float32)
     off = tl.sum(total, 0) / count
-    result += index.to(tl.int64) * 2 * c + channel
+    result += index.to(tl.int64) * 2 * stride + offset + channel
     tl.store(result, origin + off, channel < c)
-    tl.store(result + c, tl.sum(squares, 0) - count * off * off, channel < c)
+    tl.store(result + stride, tl.sum(squares, 0) - count * off * off, channel < c)
+
+
+@triton.jit
+def _value(x, y, vector, factor, place, there, SUMS: tl.constexpr):
+    value = tl.load(x + place, there, 0.0).to(tl.float32)
+    if SUMS:
+        value += factor * (tl.load(y + place, there, 0.0).to(tl.float32) + vector)
+    else:
+        value += vector
+    return value
 
 
 def affine(

@@ -9,22 +9,26 @@ from torch import Tensor
 def layer_norm(
     x: Tensor, add: Tensor | None, weight: Tensor, bias: Tensor, eps: float, copy: Tensor | None = None
 ) -> Tensor:
-    """x (n s c), add (n c) or None -> LayerNorm(x + add), (n s c). x is written into copy, where there is one."""
+    """x ((b t) s c), add (b t c) or None -> LayerNorm(x + add), like x. x is written into copy, where there is one.
+
+    add may repeat itself (strides of 0) along b and t.
+    """
     images, tokens, c = x.shape
     result = torch.empty_like(x)
-    add = None if add is None else add.contiguous()
+    steps = (1, 0, 0) if add is None else (add.shape[1], add.stride(0), add.stride(1))
     width = triton.next_power_of_2(c)
-    rows = max(4096 // width, 1)
+    warps = 1 if copy is None else 2  # of 1024 values each, as fast as any at these widths
+    rows = max(1024 * warps // width, 1)
     _layer_norm[(triton.cdiv(tokens, rows), images)](
-        x, x if add is None else add, weight, bias, result, result if copy is None else copy, tokens, c, eps,
-        ADDS=add is not None, COPIES=copy is not None, ROWS=rows, WIDTH=width, num_warps=4,
+        x, x if add is None else add, weight, bias, result, result if copy is None else copy, tokens, c, *steps, eps,
+        ADDS=add is not None, COPIES=copy is not None, ROWS=rows, WIDTH=width, num_warps=warps,
     )  # fmt: skip
     return result
 
 
-@triton.jit(do_not_specialize=["tokens"])
+@triton.jit(do_not_specialize=["tokens", "frames"])
 def _layer_norm(
-    x, add, weight, bias, result, copy, tokens, c, eps,
+    x, add, weight, bias, result, copy, tokens, c, frames, clip_stride, frame_stride, eps,
     ADDS: tl.constexpr, COPIES: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     image = tl.program_id(1)
@@ -38,7 +42,8 @@ def _layer_norm(
         tl.store(copy + place, loaded, there)
     value = loaded.to(tl.float32)
     if ADDS:
-        value += tl.load(add + image * c + channel, channel < c, 0.0).to(tl.float32)[None, :]
+        add += image // frames * clip_stride + image % frames * frame_stride
+        value += tl.load(add + channel, channel < c, 0.0).to(tl.float32)[None, :]
     mean = tl.sum(value, 1) / c
     off = tl.where(inside, value - mean[:, None], 0.0)
     factor = 1 / tl.sqrt(tl.sum(off * off, 1) / c + eps)
