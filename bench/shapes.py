@@ -9,10 +9,12 @@ weights. A fast path that is more than --factor times as far from it as the plai
 """
 
 import argparse
+import multiprocessing
 import platform
 import random
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -121,41 +123,55 @@ def plainly(work: Callable[[Any, Shape], Tensor], network: Any, shape: Shape) ->
         return work(network, shape)
 
 
+WORKS: dict[str, tuple[Any, tuple[int, int], Any, Any]] = {
+    "UNet of 64 and 128 channels": (small_unet, (64, 128), step, step),
+    "UNet of 320 and 128 channels": (small_unet, (320, 128), step, step),
+    "decoder of 64 and 128 channels": (small_vae, (64, 128), whole, whole),
+    "decoder of 64 and 320 channels": (small_vae, (64, 320), whole, whole),
+    "the same in pieces": (small_vae, (64, 320), pieces, whole),
+}
+
+
 def rows(count: int, factor: float) -> Iterator[str]:
-    """A row for every network, way and precision: the largest distances, and the shape of the largest ratio."""
-    drawn = list(shapes(count, MOST))
-    works = [
-        ("UNet of 64 and 128 channels", small_unet(64, 128), step, step),
-        ("UNet of 320 and 128 channels", small_unet(320, 128), step, step),
-        ("decoder of 64 and 128 channels", small_vae(64, 128), whole, whole),
-        ("decoder of 64 and 320 channels", small_vae(64, 320), whole, whole),
-        ("the same in pieces", small_vae(64, 320), pieces, whole),
-    ]
-    for name, network, work, reference in works:
-        for precision, dtype in HALF.items():
-            half = network.to(DEVICE, dtype)
-            found = [(shape, work(half, shape).cpu(), plainly(reference, half, shape).cpu()) for shape in drawn]
-            single = half.float()
-            measured = []
-            for shape, fast, plain in found:
-                exact = plainly(reference, single, shape).cpu()
-                measured.append((distance(fast, exact), distance(plain, exact), str(shape)))
-            fast, plain = (max(row[i] for row in measured) for i in (0, 1))
-            usual = median(plain for _, plain, _ in measured)  # few places may happen to be exact
-            ratio, worst = max((fast / max(plain, usual), shape) for fast, plain, shape in measured)
+    """A row for every network, way and precision: the largest distances, and the shape of the largest ratio.
+
+    On a card each is a process of its own, and they run together: most of the time is the processor's, since torch's
+    libraries choose among their algorithms anew for every shape.
+    """
+    jobs = [(name, precision, count) for name in WORKS for precision in HALF]
+    with ProcessPoolExecutor(len(jobs) if DEVICE == "cuda" else 1, multiprocessing.get_context("spawn")) as pool:
+        for (name, precision, _), (fast, plain, ratio, worst) in zip(jobs, pool.map(compare, jobs), strict=True):
             if not ratio <= factor:
                 sys.exit(f"{name}, {precision}, {worst}: the fast path is {ratio:.2f} times as far as the plain one.")
             yield f"| {name} | {precision} | {fast:.1e} | {plain:.1e} | {ratio:.2f} | {worst} |"
 
 
 @torch.no_grad()
+def compare(job: tuple[str, str, int]) -> tuple[float, float, float, str]:
+    """Of a network at a precision and so many shapes: both paths' largest distances, their largest ratio, and where."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.set_num_threads(1 if DEVICE == "cuda" else torch.get_num_threads())
+    name, precision, count = job
+    make, widths, work, reference = WORKS[name]
+    half = make(*widths).to(DEVICE, HALF[precision])
+    drawn = list(shapes(count, MOST))
+    found = [(shape, work(half, shape).cpu(), plainly(reference, half, shape).cpu()) for shape in drawn]
+    single = half.float()
+    measured = []
+    for shape, fast, plain in found:
+        exact = plainly(reference, single, shape).cpu()
+        measured.append((distance(fast, exact), distance(plain, exact), str(shape)))
+    usual = median(plain for _, plain, _ in measured)  # few places may happen to be exact
+    ratio, worst = max((fast / max(plain, usual), shape) for fast, plain, shape in measured)
+    return *(max(row[i] for row in measured) for i in (0, 1)), ratio, worst
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--factor", type=float, default=1.5)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     lines = [
         f"# Fast and plain paths at {asked.count} random shapes: largest distances from fp32",
         "",

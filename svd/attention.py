@@ -22,6 +22,7 @@ from .kernels import (
     of_frames,
     spatial_attention,
     temporal_attention,
+    unbiased,
 )
 from .layers import GROUPS, Ops, TimeMixer, embedding_mlp, plus
 
@@ -184,7 +185,7 @@ class SpatialVideoTransformer(nn.Module):
         unless there are gradients.
         """
         frames, frame_emb = len(waves), self.time_pos_embed(waves)
-        stream = Stream(self.proj_in(as_tokens(group_norm(x, self.norm, silu=False, moments=moments))))
+        stream = Stream(*unbiased(self.proj_in, as_tokens(group_norm(x, self.norm, silu=False, moments=moments))))
         for spatial_block, temporal_block in zip(self.transformer_blocks, self.time_stack, strict=True):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))

@@ -18,6 +18,7 @@ from oracle import relative
 from torch import Tensor, nn
 
 from svd_nodes.svd.kernels import choice
+from svd_nodes.svd.kernels.linear import without_bias
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HAS_TRITON = find_spec("triton") is not None
@@ -63,7 +64,7 @@ def kernels() -> Iterator[set[str]]:
         taken: set[str] = set()
         for name in DISPATCHERS:  # the package's attribute of that name is the function, not the module
             patch.setattr(sys.modules[f"{KERNELS}.{name}"], "fast", _fast(name, taken))
-        for module in ("layers", "vae"):
+        for module in ("attention", "layers", "unet", "vae"):
             patch.setattr(sys.modules[f"svd_nodes.svd.{module}"], "unbiased", _unbiased)
         if DEVICE == "cpu":
             # A processor's own way of a feed-forward would be taken before the kernel's.
@@ -81,11 +82,11 @@ def _fast(name: str, taken: set[str]) -> Any:
     return fast
 
 
-def _unbiased(conv: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+def _unbiased(layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """linear.unbiased without its question for a card."""
-    if not torch.is_grad_enabled() and isinstance(conv, nn.Conv2d) and choice.resident(conv, x):
-        return conv._conv_forward(x, conv.weight, None), conv.bias
-    return conv(x), None
+    if not torch.is_grad_enabled() and isinstance(layer, (nn.Conv2d, nn.Linear)) and choice.resident(layer, x):
+        return without_bias(layer, x), layer.bias
+    return layer(x), None
 
 
 def agree(function: Any, *arguments: Any, dtype: torch.dtype = torch.float32, tolerance: float | None = None) -> None:

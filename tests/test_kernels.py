@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from svd_nodes.svd.kernels import (
     add_and_measure,
+    added,
     choice,
     concatenate_and_measure,
     geglu,
@@ -170,6 +171,7 @@ def test_two_maps_side_by_side_and_the_norm_that_follows(n, h, w, a, b, adds, se
     add = randn(a) if adds & 1 else None, randn(b) if adds & 2 else None
     norm = fill(nn.GroupNorm(1, a + b))
     for dtype in DTYPES:
+        agree(added, maps(n, a, h, w), randn(a), dtype=dtype)
         given = maps(n, a, h, w), maps(n, b, h, w), *add
         agree(lambda *maps: concatenate_and_measure(*maps)[0], *given, dtype=dtype)
         with torch.no_grad(), kernels():

@@ -72,7 +72,13 @@ def concatenate_and_measure(
 
 def added(x: Tensor, add: Tensor | None) -> Tensor:
     """x + add: (n c h w), with (c,) or None."""
-    return x if add is None else x + add[:, None, None]
+    if add is None:
+        return x
+    if fast(x) and channels_last(x):
+        from .gpu import group_norm as gpu
+
+        return gpu.added(x, add)
+    return x + add[:, None, None]
 
 
 def as_map(add: Tensor, x: Tensor) -> Tensor:

@@ -33,6 +33,13 @@ def add_and_measure(
     return total, result
 
 
+def added(x: Tensor, add: Tensor) -> Tensor:
+    """x + add, (n c h w) channels-last with (c,): twice as fast as torch's, although nobody wants the moments."""
+    total = torch.empty_like(x)
+    _measure(x, None, add, None, total, 0, _room(x, len(x), x.shape[1]))
+    return total
+
+
 def concatenate_and_measure(x: Tensor, y: Tensor, x_add: Tensor | None, y_add: Tensor | None) -> tuple[Tensor, Tensor]:
     """x + x_add beside y + y_add, (n a h w) and (n b h w) channels-last, and the moments of every image of it."""
     n, a, height, width = x.shape
