@@ -97,7 +97,7 @@ class ResBlock(nn.Module):
         norm_out, _, _, conv_out = self.out_layers
         h, bias = unbiased(conv_in, group_norm(x, norm_in, add, moments=moments))
         # The bias and the embedding are the same at all places of an image: the norm adds them on its way.
-        h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias)))
+        h, bias = unbiased(conv_out, group_norm(h, norm_out, plus(self.emb_layers(emb), bias), used_up=True))
         x, skip_bias = unbiased(self.skip_connection, x)
         return add_and_measure(x, h, plus(plus(bias, skip_bias), add))
 
@@ -124,7 +124,7 @@ class TimeResBlock(ResBlock):
         norm_out, _, _, conv_out = self.out_layers
         h, bias = temporal_conv(group_norm(x, norm_in, moments=moments), conv_in)
         add = bias if emb is None else plus(self.emb_layers(emb), bias)
-        return temporal_conv_onto(x, share, group_norm(h, norm_out, add), conv_out)
+        return temporal_conv_onto(x, share, group_norm(h, norm_out, add, used_up=True), conv_out)
 
 
 def plus(x: Tensor | None, y: Tensor | None) -> Tensor | None:

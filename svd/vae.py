@@ -33,11 +33,11 @@ class ResnetBlock(nn.Module):
         return self.measured(x)[0]
 
     def measured(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The same, and the result's moments if they cost nothing."""
-        h, bias = unbiased(self.conv1, group_norm(x, self.norm1))
-        h, bias = unbiased(self.conv2, group_norm(h, self.norm2, bias))
-        x, skip_bias = unbiased(self.nin_shortcut, x)
-        return add_and_measure(x, h, plus(bias, skip_bias))
+        """The same, and the result's moments if they cost nothing. Without gradients x is used up."""
+        skip, skip_bias = unbiased(self.nin_shortcut, x)
+        h, bias = unbiased(self.conv1, group_norm(x, self.norm1, used_up=skip is not x))
+        h, bias = unbiased(self.conv2, group_norm(h, self.norm2, bias, used_up=True))
+        return add_and_measure(skip, h, plus(bias, skip_bias))
 
 
 class VideoResnetBlock(ResnetBlock):

@@ -127,6 +127,18 @@ def agree_on_norm(x: Tensor, norm: nn.Module, vector: Tensor | None, moments: Te
         assert not torch.equal(given, of_others)
 
 
+def test_group_norm_in_the_place_of_what_is_used_up():
+    torch.manual_seed(0)
+    x, norm = maps(2, 8, 3, 5).to(DEVICE), fill(nn.GroupNorm(2, 8)).to(DEVICE)
+    expected = F.silu(norm(x))
+    with torch.no_grad(), kernels():
+        kept = group_norm(x, norm)
+        result = group_norm(x, norm, used_up=True)
+    assert kept.data_ptr() != x.data_ptr() == result.data_ptr()
+    assert relative(kept, expected) <= 2e-5
+    assert torch.equal(kept, result)
+
+
 def test_group_norm_in_many_pieces_far_from_zero():
     """5,000 rows are five pieces of which the last is shorter; their values lie a thousand deviations from zero."""
     torch.manual_seed(0)

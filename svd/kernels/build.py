@@ -68,33 +68,36 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
         x = torch.ones(shape, device=device, dtype=kind)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
-    images, channels = full(2, 64, 4, 4), full(64)
+    images, channels, taps, clip = full(2, 64, 4, 4), full(64), full(64, 64, 3, 1), full(1, 64, 2, 16)
     share, factors = full(1, kind=torch.float32), full(2, 64, kind=torch.float32)
-    taps, clip = full(64, 64, 3, 1), full(1, 64, 2, 16)
     jobs: list[Callable[[], Any]] = [
-        lambda: group_norm.moments(images, 2),
-        lambda: group_norm.add_and_measure(images, images, channels, None, 2),
         lambda: group_norm.add_and_measure(images, images, channels, share, 2),
         lambda: group_norm.concatenate_and_measure(images, images, None, None),
         lambda: group_norm.concatenate_and_measure(images, images, channels, channels),
-        lambda: group_norm.apply(images, factors, factors, True),
-        lambda: group_norm.apply(images, factors, factors, False),
         lambda: mix.mix(images, images, share, share, factors, 64),
         lambda: upsample.upsample(images, 8, 8),
         lambda: temporal_conv.temporal_conv(clip, taps, channels),
         lambda: temporal_conv.temporal_conv(clip, taps, channels, clip, share),
         lambda: upsample_conv.sum_taps(full(64, 64, 3, 3)),
         lambda: upsample_conv.interleave(full(2, 256, 3, 3), channels, images),
-        lambda: wide_attention.weigh(full(16, 16, kind=torch.float32), 1.0, dtype),
     ]
-    for width in (512, 1024, 2048, 4096):  # tiles of 16 to 128 channels of a group
-        moments, weight = torch.ones(2, 1, 2, width, device=device), full(width)
-        norms = partial(group_norm.affine, moments, 16, 1, 32, weight, weight, 1e-5)
-        jobs += [partial(norms, None), partial(norms, full(2, width))]
+    # In the VAE's encoder, which stays in fp32, no norm is wider than 512 channels.
+    for kind, widths in ((dtype, (512, 1024, 2048, 4096)), (torch.float32, (512,))):
+        maps, vector, single = full(2, 64, 4, 4, kind=kind), full(64, kind=kind), full(16, 16, kind=torch.float32)
+        jobs += [
+            partial(group_norm.moments, maps, 2),
+            partial(group_norm.add_and_measure, maps, maps, vector, None, 2),
+            partial(group_norm.apply, maps, factors, factors, True),
+            partial(group_norm.apply, maps, factors, factors, False),
+            partial(wide_attention.weigh, single, 1.0, kind),
+        ]
+        for width in widths:  # tiles of 16 to 128 channels of a group
+            moments, weight = torch.ones(2, 1, 2, width, device=device), full(width, kind=kind)
+            norms = partial(group_norm.affine, moments, 16, 1, 32, weight, weight, 1e-5)
+            jobs += [partial(norms, None), partial(norms, full(2, width, kind=kind))]
     for width in (320, 640, 1280):
         norm, tokens, vector = nn.LayerNorm(width, device=device, dtype=dtype), full(1, 16, width), full(width)
-        jobs += [partial(layer_norm, tokens, norm, add) for add in (None, vector)]
-        jobs.append(partial(layer_norm_and_copy, tokens, norm, vector))
+        jobs += [partial(work, tokens, norm, vector) for work in (layer_norm, layer_norm_and_copy)]
     for width in (320, 640):
         gate, tokens = nn.Linear(width, 256, device=device, dtype=dtype), full(1, 128, width)
         jobs.append(partial(geglu, tokens, gate))

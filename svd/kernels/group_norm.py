@@ -12,12 +12,18 @@ from .choice import channels_last, fast
 
 
 def group_norm(
-    x: Tensor, norm: Any, add: Tensor | None = None, silu: bool = True, moments: Tensor | None = None
+    x: Tensor,
+    norm: Any,
+    add: Tensor | None = None,
+    silu: bool = True,
+    moments: Tensor | None = None,
+    used_up: bool = False,
 ) -> Tensor:
     """silu(norm(x + add)), or without the SiLU: (n c h w) -> (n c h w).
 
     add: (c,) for all; (n c), one vector for each of the n; or (n h, c), one for each row of each, a clip's frames say.
-    moments: x's, if `add_and_measure` or `concatenate_and_measure` gave them.
+    moments: x's, if `add_and_measure` or `concatenate_and_measure` gave them. used_up: nobody needs x afterwards, so
+    the result may take its place in memory.
     """
     if add is not None and add.ndim == 1:
         add = add.expand(len(x), -1)
@@ -30,7 +36,7 @@ def group_norm(
             moments = gpu.moments(x, segments)
         rows = x.numel() // (x.shape[1] * len(moments))
         factors = gpu.affine(moments, rows, len(x), norm.num_groups, norm.weight, norm.bias, norm.eps, add)
-        return gpu.apply(x, *factors, silu)
+        return gpu.apply(x, *factors, silu, in_place=used_up)
     if add is not None:
         x = x + as_map(add, x)
     if len(x) == 1 and not torch.is_grad_enabled():

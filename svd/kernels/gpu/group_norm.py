@@ -193,11 +193,11 @@ def _piece(
     return mean, squares, tl.where(there, count[:, None], 0.0)
 
 
-def apply(x: Tensor, scale: Tensor, shift: Tensor, silu: bool) -> Tensor:
+def apply(x: Tensor, scale: Tensor, shift: Tensor, silu: bool, in_place: bool = False) -> Tensor:
     """scale x + shift, and SiLU of it if asked: (n c h w) channels-last, with (segments, c) factors."""
     segments, c = scale.shape
     rows = x.numel() // (c * segments)
-    result = torch.empty_like(x)
+    result = x if in_place else torch.empty_like(x)
     _apply[(triton.cdiv(rows, 64), triton.cdiv(c, CHANNELS), segments)](
         x, scale, shift, result, c, rows, SILU=silu, ROWS=64, CHANNELS=CHANNELS
     )
