@@ -108,15 +108,28 @@ def by_frames(work: Callable[[Tensor], Tensor], x: Tensor, room: int, device: to
 
     x is used up.
     """
-    first = work(x[:1].to(device))
-    result = x if x.device == device and x.shape[1:] == first.shape[1:] else _like(first, len(x))
+    frames, first = len(x), work(x[:1].to(device))
+    fits = x.device == device and x.shape[1:] == first.shape[1:]
+    result = x if fits else _like(first, frames)
     most = max(max(y[0].numel() for y in (x, first)), x.shape[1] * first.shape[2] * first.shape[3])
     step = max(room // (MAPS * most * x.element_size()), 1)
     result[:1] = first
-    del first
-    for begin in range(1, len(x), step):
-        result[begin : begin + step] = work(x[begin : begin + step].to(device))
+    rest = x[1:]
+    if x.device == device and not fits and x[0].numel() <= first.numel():
+        # A smaller map waits in the end of the result's memory: a frame that is written never reaches what is to come.
+        rest = _end(result, rest)
+        x.data = rest  # whoever still has x would hold its memory
+    del first, x
+    for begin in range(0, len(rest), step):
+        result[1 + begin : 1 + begin + step] = work(rest[begin : begin + step].to(device))
     return result
+
+
+def _end(memory: Tensor, x: Tensor) -> Tensor:
+    """x copied into the last places of a larger map's memory, both channels-last."""
+    n, c, h, w = x.shape
+    end = memory.permute(0, 2, 3, 1).flatten()[memory.numel() - x.numel() :]
+    return end.view(n, h, w, c).permute(0, 3, 1, 2).copy_(x)
 
 
 def _like(frame: Tensor, frames: int) -> Tensor:

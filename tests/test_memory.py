@@ -22,7 +22,7 @@ from svd_nodes.nodes.host import standalone
 from svd_nodes.svd import Conditioning, StableVideoDiffusionPipeline, guidance_scale, karras_sigmas, sample
 from svd_nodes.svd.clip import build_clip
 from svd_nodes.svd.config import VAEConfig
-from svd_nodes.svd.decoding import decode, decode_in_pieces
+from svd_nodes.svd.decoding import by_frames, decode, decode_in_pieces
 from svd_nodes.svd.kernels.group_norm import Moments
 from svd_nodes.svd.memory import CACHED_ROOM, LITTLE_ROOM, decoding_room
 from svd_nodes.svd.streaming import Streamed
@@ -50,6 +50,20 @@ def test_plain_decoders_come_in_pieces_too():
     vae = randomise(VAE(VAEConfig(block_out_channels=(32, 64), temporal_decoder=False, post_quant_conv=True)))
     latent = torch.randn(3, 4, 5, 6)
     assert relative(decode_in_pieces(vae, latent, 3, 1), vae.decode(latent, 3)) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("frames", "c_in", "c_out", "room"), [(1, 2, 3, 1), (2, 3, 4, 1), (7, 2, 8, 1), (9, 3, 3, 2000)]
+)
+def test_a_growing_map_waits_in_the_memory_of_the_larger_one(frames, c_in, c_out, room):
+    """Nothing is overwritten before it is read, and the smaller map's own memory is given back at once."""
+    x = torch.randn(frames, c_in, 4, 6).contiguous(memory_format=torch.channels_last)
+    layer = torch.nn.Conv2d(c_in, c_out, 3, padding=1).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        expected = layer(x)
+        result = by_frames(layer, x, room, x.device)
+    assert torch.allclose(result, expected, atol=1e-6)
+    assert x.numel() == 0 or x.untyped_storage().data_ptr() == result.untyped_storage().data_ptr()
 
 
 def test_a_chunk_that_fits_is_decoded_whole(monkeypatch):
