@@ -22,7 +22,7 @@ class Stage(nn.ModuleList):
 class Map(NamedTuple):
     """A feature map (n c h w), and what its next reader adds on its way or need not take anew.
 
-    add: a vector (c,) for all places, the last bias of a transformer. moments: the map's, for a norm.
+    add: a vector (c,) for all places, the bias of the layer before. moments: the map's, for a norm.
     """
 
     x: Tensor
