@@ -12,7 +12,7 @@ help:
 	@echo "make demo    write a short video and its contact sheet into demo/, of the bundled picture, with the miniature model"
 	@echo "make test    run the tests (ARGS=... goes to pytest)"
 	@echo "make lint    style, formatting and types"
-	@echo "make bench   speed, memory and precision at full size; needs a CUDA card (ARGS=... goes to it)"
+	@echo "make bench   speed and memory at full size, beside diffusers; needs a CUDA card (ARGS=... goes to it)"
 	@echo "make clean   remove .venv, caches and the demo's files"
 
 demo: .venv/run.stamp
@@ -35,7 +35,7 @@ lint-web: node_modules/.stamp
 	@node_modules/.bin/biome ci --colors=off .
 
 bench: .venv/dev.stamp
-	@$(BIN)/python -m svd_nodes.bench.precision $(ARGS)
+	@$(BIN)/python -m svd_nodes.bench.gpu --diffusers $(ARGS)
 
 clean:
 	@rm -rf .venv node_modules build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis svd_nodes.egg-info

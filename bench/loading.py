@@ -42,7 +42,7 @@ def rows(preset: str, folder: Path | None = None) -> list[str]:
             torch.cuda.empty_cache()
         size = path.stat().st_size
         lines = [
-            f"## Loading {size / 1e9:.2f} GB of fp32 into fp16",
+            f"## Loading {size / 1e9:.2f} GB of fp32 into {str(DTYPE)[6:]}",
             "",
             "| | plain reads | | loading | | memory before | after |",
             "|---|---|---|---|---|---|---|",

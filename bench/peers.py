@@ -122,10 +122,10 @@ def measure(work: Any, quick: bool = False) -> dict[str, float]:
     """One of the above: the step and the decode, and the whole clip of what has one, unless `quick`."""
     found: dict[str, float] = {}
     with peak() as held:
-        found["step"] = milliseconds(work.step, 3)
+        found["step"] = milliseconds(work.step)
     found["step peak"] = held[0]
     with peak() as held:
-        found["decode"] = milliseconds(work.decoding, 1) / 1000
+        found["decode"] = milliseconds(work.decoding, 3) / 1000
     found["decode peak"] = held[0]
     if hasattr(work, "clip") and not quick:
         found["whole clip"] = seconds(work.clip)

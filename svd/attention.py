@@ -98,9 +98,9 @@ class FeedForward(nn.Module):
         """The stream plus this of x, n s c."""
         if self.chunk_size is None:
             return self._added(stream, x)
-        pieces = zip(*(y.split(self.chunk_size, self.chunk_dim) for y in (stream.tokens, x)), strict=True)
-        done = [self._added(replace(stream, tokens=tokens), piece) for tokens, piece in pieces]
-        if done[0].tokens.data_ptr() == stream.tokens.data_ptr():  # each took its place
+        before, pieces = (y.split(self.chunk_size, self.chunk_dim) for y in (stream.tokens, x))
+        done = [self._added(replace(stream, tokens=y), piece) for y, piece in zip(before, pieces, strict=True)]
+        if done[0].tokens is before[0]:  # each took its place
             return replace(done[0], tokens=stream.tokens)
         return replace(done[0], tokens=torch.cat([piece.tokens for piece in done], dim=self.chunk_dim))
 
@@ -189,7 +189,8 @@ class SpatialVideoTransformer(nn.Module):
         for spatial_block, temporal_block in zip(self.transformer_blocks, self.time_stack, strict=True):
             stream = spatial_block(stream, context, frames)
             stream = self._blend(stream, temporal_block(stream.shifted(frame_emb), context, frames))
-        y, bias = add_linear(as_tokens(x), stream.tokens, self.proj_out)
+        onto = x.clone() if x.requires_grad else x  # without gradients now, somebody may want them later
+        y, bias = add_linear(as_tokens(onto), stream.tokens, self.proj_out)
         # A copy of the bias: where layers are streamed, another layer's weights soon take its place.
         return as_map(y, x.shape[-2]), None if bias is None else bias.clone()
 

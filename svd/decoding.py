@@ -37,8 +37,11 @@ def decode(
     clips. None decodes each clip whole. `room` is not: a chunk that needs more bytes for its temporary tensors is
     decoded in pieces, with the same pixels; `spill` then also parks feature maps in main memory. callback(frames done,
     frames in all) follows each chunk.
-    InputError on a chunk below 1; NonFiniteError names the frames in which NaN or infinity appeared.
+    InputError on a chunk below 1 or frames that do not fit; NonFiniteError names the frames in which NaN or infinity
+    appeared.
     """
+    if frames < 1 or len(latent) % frames:
+        raise InputError(f"{len(latent)} latents are no whole clips of {frames} frames.")
     size = frames if frames_per_chunk is None else frames_per_chunk
     if size < 1:
         raise InputError(f"frames_per_chunk is {size}: decode at least 1 frame at a time (14 is usual).")

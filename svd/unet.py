@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from .attention import FeedForward, SpatialVideoTransformer
 from .config import UNetConfig
+from .errors import InputError
 from .kernels import added, concatenate_and_measure, group_norm, unbiased
 from .layers import GROUPS, Downsample, Ops, Upsample, VideoResBlock, embedding_mlp, sinusoid
 
@@ -119,6 +120,9 @@ class UNet(nn.Module):
         context: (b n c_context), the picture's CLIP embedding. scalars: (b k), or (b t k) where they change along the
         clip, the micro-conditioning as plain numbers (fps - 1, motion bucket, augmentation strength).
         """
+        if not len(x) == len(context) * frames == len(scalars) * frames:
+            counts = f"{len(x)} images, {len(context)} contexts, {len(scalars)} rows of scalars"
+            raise InputError(f"{counts} and clips of {frames} frames do not fit: a clip has a context and scalars.")
         emb = self._embed(c_noise, scalars, len(context), frames, x.dtype)
         numbers = torch.arange(frames, device=x.device)
         waves = {c: sinusoid(numbers, c).to(x.dtype) for c in dict.fromkeys(self.config.block_out_channels)}

@@ -14,6 +14,7 @@ from oracle import (
     diffusers_vae,
     our_unet,
     our_vae,
+    randomise,
     relative,
     unet_config,
 )
@@ -24,6 +25,7 @@ from svd_nodes.bench.shapes import Shape, pieces, plainly, rows, shapes, small_u
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import CLIPConfig, UNetConfig, VAEConfig
 from svd_nodes.svd.decoding import decode
+from svd_nodes.svd.errors import InputError
 from svd_nodes.svd.kernels import add_feed_forward
 from svd_nodes.svd.kernels.feed_forward import PIECE
 from svd_nodes.svd.unet import UNet
@@ -146,12 +148,16 @@ def test_forward_chunking_changes_nothing(dim, chunk_size):
         unet.enable_forward_chunking(-1)
 
 
-def test_torch_compile_takes_the_unet_in_one_piece():
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_torch_compile_takes_the_unet_in_one_piece(chunk):
+    """It is given the plain paths, which run wherever gradients are enabled."""
     config = unet_config()
     unet = our_unet(config, diffusers_unet(config))
+    if chunk is not None:
+        unet.enable_forward_chunking(chunk)
     args = torch.randn(6, 8, 9, 7), torch.tensor(0.3), torch.randn(2, 1, 32), SCALARS, 3
+    expected = unet(*args)
     with torch.no_grad():
-        expected = unet(*args)
         unet.compile(fullgraph=True, backend="eager")  # what the compiler is given, run as it is
         assert torch.equal(unet(*args), expected)
 
@@ -239,3 +245,61 @@ def test_feed_forward_in_pieces_is_the_whole():
     result, bias = add_feed_forward(x, y, first, last)
     assert result.data_ptr() == x.data_ptr()
     torch.testing.assert_close(result + bias, whole, atol=1e-5, rtol=1e-5)
+
+
+def unet_inputs():
+    torch.manual_seed(0)
+    return torch.randn(6, 8, 9, 7), torch.tensor(0.3), torch.randn(2, 1, 32), SCALARS, 3
+
+
+def _hooked(layer):
+    layer.register_forward_hook(lambda module, given, result: 1.5 * result)
+
+
+def _replaced(layer):
+    layer.forward = lambda x, old=layer.forward: 1.5 * old(x)
+
+
+class Adapter(nn.Linear):
+    def forward(self, x):
+        return 1.5 * super().forward(x)
+
+
+def _of_another_class(layer):
+    layer.__class__ = Adapter
+
+
+@pytest.mark.parametrize("change", [_hooked, _replaced, _of_another_class])
+def test_a_layer_that_does_more_than_its_class_is_called(change):
+    """Adapters, hosts' classes and hooks: a network gives the same without gradients as with them."""
+    unet = randomise(UNet(unet_config()))
+    linear = [module for module in unet.modules() if isinstance(module, nn.Linear)]
+    given = unet_inputs()
+    plain = unet(*given)
+    for layer in linear:
+        change(layer)
+    expected = unet(*given)
+    with torch.no_grad():
+        found = unet(*given)
+    assert relative(found, expected) <= 1e-5
+    assert relative(plain, expected) > 1e-2
+
+
+def test_a_transformer_keeps_what_wants_gradients():
+    """Recomputing it later (reentrant checkpoints) needs its input as it was."""
+    unet = randomise(UNet(unet_config()))
+    transformer = next(module for module in unet.modules() if hasattr(module, "time_pos_embed"))
+    x = torch.randn(6, transformer.channels, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    before = x.detach().clone()
+    with torch.no_grad():
+        transformer(x, unet_inputs()[2], torch.randn(3, transformer.channels))
+    assert torch.equal(x, before)
+
+
+def test_counts_that_do_not_fit_are_said():
+    unet = UNet(unet_config())
+    x, *others, frames = unet_inputs()
+    with pytest.raises(InputError, match="5 images, 2 contexts"):
+        unet(x[:5], *others, frames)
+    with pytest.raises(InputError, match="no whole clips of 2"):
+        decode(VAE(VAEConfig(block_out_channels=(32, 64))), torch.zeros(5, 4, 2, 2), 2)

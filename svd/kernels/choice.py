@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HALF = (torch.float16, torch.bfloat16)
 ANY = (*HALF, torch.float32)
+FORWARDS = {kind.forward for kind in (nn.Linear, nn.Conv2d, nn.GroupNorm, nn.LayerNorm)}
 
 
 def fast(x: Tensor, *layers: Any, dtypes: tuple[torch.dtype, ...] = ANY) -> bool:
@@ -29,13 +30,23 @@ def fast(x: Tensor, *layers: Any, dtypes: tuple[torch.dtype, ...] = ANY) -> bool
 
 
 def resident(layer: Any, x: Tensor) -> bool:
-    """Whether the layer's weights lie where x does, in its precision, with nothing to be done to them at use.
+    """Whether the layer's weights can be read instead of calling it: they lie where x does, in its precision, and
+    calling it would do with them what its class in torch does, and nothing else.
 
     A host that streams weights leaves them elsewhere, or hangs functions on the layer that patch them on their way.
+    Adapters, quantised layers and hooks have to be called. torch.compile makes the calls its own.
     """
+    if torch.compiler.is_compiling() or not _as_made(layer):
+        return False
     weight = layer.weight
+    return isinstance(weight, Tensor) and weight.device == x.device and weight.dtype == x.dtype
+
+
+def _as_made(layer: Any) -> bool:
+    own = type(layer).forward in FORWARDS or hasattr(layer, "comfy_cast_weights")  # ComfyUI's classes cast and patch
+    changed = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
     patched = getattr(layer, "weight_function", None) or getattr(layer, "bias_function", None)
-    return weight.device == x.device and weight.dtype == x.dtype and not patched
+    return own and not changed and not patched
 
 
 @cache

@@ -36,7 +36,7 @@ def group_norm(
             moments = gpu.moments(x, segments)
         rows = x.numel() // (x.shape[1] * len(moments))
         factors = gpu.affine(moments, rows, len(x), norm.num_groups, norm.weight, norm.bias, norm.eps, add)
-        return gpu.apply(x, *factors, silu, in_place=used_up)
+        return gpu.apply(x, *factors, silu, in_place=used_up and not x.requires_grad)
     if add is not None:
         x = x + as_map(add, x)
     if len(x) == 1 and not torch.is_grad_enabled():
