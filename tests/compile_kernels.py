@@ -44,7 +44,6 @@ ALIGNED = (
 def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[str, int]]]:
     """Kernel, types of its arguments, constants, options."""
     tile = {"ROWS": 64, "CHANNELS": 64}
-    shares = {"X_SHARE": True, "Y_SHARE": True, "ADDS": True}
     product = {"ROWS": 128, "COLUMNS": 64, "DEPTH": 32}
     found = [
         (group_norm._moments, [*[HALF] * 3, FLOAT, HALF, FLOAT, *[INT] * 6],
@@ -52,7 +51,7 @@ def cases(capability: int) -> list[tuple[Any, list[str], dict[str, Any], dict[st
         (group_norm._affine, [FLOAT, *[HALF] * 3, FLOAT, FLOAT, *[INT] * 6, REAL],
             {"ADDS": True, "SPLITS": 16, "CHANNELS": 128}, {}),
         (group_norm._apply, [HALF, FLOAT, FLOAT, HALF, INT, INT], {"SILU": True, **tile}, {}),
-        (mix._mix, [HALF, HALF, FLOAT, FLOAT, FLOAT, HALF, INT, INT], shares | tile, {}),
+        (mix._mix, [HALF, HALF, FLOAT, FLOAT, FLOAT, HALF, INT, INT], {"ADDS": True, **tile}, {}),
         (upsample._repeat, [HALF, HALF, *[INT] * 5], tile, {}),
         (temporal_conv._conv, [HALF, HALF, HALF, HALF, FLOAT, HALF, *[INT] * 5],
             {"ONTO": True, "SHARE": True, "ROWS": 128, "COLUMNS": 128, "DEPTH": 64}, {"num_warps": 4}),

@@ -64,7 +64,7 @@ def builds_kernels(device: torch.device) -> bool:
         from .gpu import mix
 
         x = torch.ones(1, 64, device=device)
-        mix.mix(x, x, None, None, None, 64)
+        mix.mix(x, x, x[0, :1], x[0, :1], None, 64)
     except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
         warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
         return False
