@@ -18,6 +18,8 @@ from ..svd import conditioning, edm, guidance, image, noise, sampler
 from ..svd.checkpoint import Checkpoint, load
 from ..svd.decoding import decode
 from ..svd.errors import InputError, NonFiniteError
+from ..svd.kernels import begin, build
+from ..svd.kernels.build import Progress
 from ..svd.memory import LITTLE_ROOM, decoding_room, free_memory
 from ..svd.unet import UNet
 from ..svd.vae import VAE
@@ -116,7 +118,7 @@ def generate(request: Request, watch: Watch, written: Callable[[Path], object]) 
         prepare_folder(request.output if is_folder else request.output.absolute().parent)
         stages = Stages(watch, 1 + 4 * len(request.pictures))
         with stages.stage("Load the checkpoint"):
-            networks = _load(request, checkpoint, device)
+            networks = _load(request, checkpoint, device, stages.watch.stepped)
         for picture, target in zip(request.pictures, _targets(request), strict=True):
             with _naming(picture if len(request.pictures) > 1 else None):
                 frames = _make(request, clip, networks, picture, stages)
@@ -167,10 +169,13 @@ def _clip(request: Request, checkpoint: Checkpoint) -> Clip:
     return Clip(width, height, frames, guidance.guidance_scale(request.guidance, low, high, frames))
 
 
-def _load(request: Request, checkpoint: Checkpoint, device: torch.device) -> Networks:
+def _load(request: Request, checkpoint: Checkpoint, device: torch.device, progress: Progress) -> Networks:
+    """The kernels are built while the checkpoint is read; what is left of that then is told to `progress`."""
     dtype = precision(request.precision)
+    begin(device, dtype)
     chosen = memory.choose(request.memory, checkpoint, dtype.itemsize, free_memory(device))
     models = load(checkpoint.path, dtype=dtype, device=device if chosen == "fast" else "cpu")
+    build(device, dtype, progress)
     return Networks(Network(models.unet, chosen), Network(models.vae, chosen), Network(models.clip, chosen), chosen)
 
 

@@ -73,6 +73,21 @@ def test_generate_a_film(folder, tiny):
     assert os.listdir("new") == ["film.mp4"]
 
 
+def test_generate_builds_the_kernels_while_it_loads(folder, tiny, monkeypatch):
+    """And tells how far that is, which takes seconds the first time on a machine."""
+    from svd_nodes.headless import generate as maker
+
+    order = []
+    for name in ("begin", "load", "build"):
+        work = getattr(maker, name)
+        monkeypatch.setattr(maker, name, lambda *a, n=name, w=work, **k: (order.append((n, a)), w(*a, **k))[1])
+    assert call("generate", "a.png", "-o", "film.mp4", "--checkpoint", tiny, "--frames", 1, *SMALL)[0] == 0
+    assert [name for name, _ in order] == ["begin", "load", "build"]
+    begun, built = order[0][1], order[2][1]
+    assert begun == built[:2]
+    assert callable(built[2])
+
+
 def test_generate_a_webp_and_a_folder_of_pngs(folder, tiny):
     words = ["--checkpoint", tiny, "--frames", 3, *SMALL]
     assert call("generate", "a.png", "-o", "film.webp", *words)[0] == 0
