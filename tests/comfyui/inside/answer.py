@@ -104,21 +104,23 @@ def hooked(register: Callable[[Any], Any], hook: Any) -> Any:
 
 
 def left() -> list[tuple[int, int]]:
-    """After each of three clips, once all models are let go of: the layers that are alive, and the bytes of tensors."""
-    found = []
+    """Before and after each of three clips, once all models are let go of: the layers alive, and bytes of tensors."""
+    found = [alive()]
     for seed in range(3):
-        stages = chain(seed)
-        for name, (stage, made) in stages.items():
+        for name, (stage, made) in chain(seed).items():
             made[name] = stage()
-        del stages, stage, made
+        del stage, made
         main.comfy.model_management.unload_all_models()
         main.comfy.model_management.cleanup_models()
-        gc.collect()
-        alive = [thing for thing in gc.get_objects() if isinstance(thing, torch.nn.Module | torch.Tensor)]
-        layers = [thing for thing in alive if isinstance(thing, torch.nn.Module)]
-        found.append((len(layers), sum(thing.nbytes for thing in alive if isinstance(thing, torch.Tensor))))
-        del alive, layers
+        found.append(alive())
     return found
+
+
+def alive() -> tuple[int, int]:
+    gc.collect()
+    things = gc.get_objects()
+    tensors = [thing for thing in things if isinstance(thing, torch.Tensor)]
+    return sum(isinstance(thing, torch.nn.Module) for thing in things), sum(tensor.nbytes for tensor in tensors)
 
 
 QUESTIONS = {"clip": clip, "cancelled": cancelled, "left": left}
