@@ -25,7 +25,8 @@ def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("5f1d1c2e-0e0b-4c52-9a52-3d3a4b9b7a01", infos)
     sheet.note(12, (0, -20, 295, 285), notes.QUICKSTART)
     settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
-    _chain(sheet, NANO, SMALL, {"motion_bucket_id": 110}, settings, "svd_quickstart")
+    # Of eight seeds at buckets 45, 60, 70 and 90 the one whose tower, edge and horizon are whole to the last frame.
+    _chain(sheet, NANO, SMALL, {"motion_bucket_id": 70}, settings, "svd_quickstart", seed=3)
     return sheet.document()
 
 
@@ -51,6 +52,7 @@ def _chain(
     settings: dict[str, Any],
     prefix: str,
     sigmas: bool = False,
+    seed: int = 0,
 ) -> None:
     """A picture from a file becomes a video: nodes 1 to 6 and 8 to 11 in two rows.
 
@@ -62,14 +64,14 @@ def _chain(
     sheet.node(2, "LoadImage", (15, 550, 270, 330), **PICTURE)
     sheet.node(3, "StableVideoFitImage", (325, 550, 270, 110), {"image": (2, 0)}, **size)
     sheet.node(4, "StableVideoEncodeClip", (670, 90, 235, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (670, 220, 235, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (670, 220, 235, 130), {"vae": (1, 2), "image": (3, 0)}, seed=seed)
     told_at = (945, 55 if sigmas else 90, 235, 110)
     sheet.node(6, "StableVideoCondition", told_at, {"embedding": (4, 0), "image_latent": (5, 0)}, **told)
     links = {"model": (1, 0), "conditioning": (6, 0)}
     if sigmas:
         sheet.node(7, "StableVideoSigmas", (945, 245, 235, 160), schedule="align-your-steps", steps=10)
         links["sigmas"] = (7, 0)
-    sheet.node(8, "StableVideoSample", (1235, 0, 240, 290), links, **settings)
+    sheet.node(8, "StableVideoSample", (1235, 0, 240, 290), links, **settings, seed=seed)
     sheet.node(9, "StableVideoDecode", (670, 550, 235, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (945, 550, 235, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1555, 0, 335, 450), {"video": (10, 0)}, filename_prefix=prefix)
