@@ -18,6 +18,11 @@ LARGE: Values = {"width": 1024, "height": 576}
 SMALL: Values = {"width": 256, "height": 256}
 PICTURE: Values = {"image": "lighthouse.png"}
 BUCKETS = (16, 64, 128, 220)
+FORM: dict[tuple[int, str], Values] = {  # of `_chain`, for those who want no graph
+    (2, "image"): {"description": "The picture to animate", "height": 200},
+    (6, "motion_bucket_id"): {"description": "How much moves; 127 is usual"},
+    (8, "seed"): {"description": "Another seed, another video"},
+}
 BETWEEN = 290  # one column of `compare_motion` and the next
 
 
@@ -82,6 +87,7 @@ def _chain(
     sheet.group("4 · Sample", (1220, -80, 270, 765), GOLD)
     sheet.group("5 · Decode", (655, 470, 540, 215), GOLD)
     sheet.group("6 · Save", (1540, -80, 365, 545), ROSE)
+    sheet.form(FORM, output=11)
 
 
 def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
