@@ -113,7 +113,7 @@ def test_the_comparison_differs_in_the_motion_alone():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_beginner_s_template_opens_as_a_form_of_what_is_there(name, infos):
-    """App mode: the picture, the motion, the sampler's seed, and the video. A name that is not there is left out unsaid."""
+    """App mode: picture, motion, the sampler's seed, and the video. The editor drops others unsaid."""
     extra, nodes = editor_form(name)["extra"], {node["id"]: node for node in editor_form(name)["nodes"]}
     if name not in BEGINNER:
         assert not {"linearData", "linearMode"} & set(extra)

@@ -57,17 +57,6 @@ def test_a_template_opens_as_a_form_with_picture_motion_and_seed(form, name):
     assert not form.page.get_by_text("no outputs").count()
 
 
-def test_the_form_speaks_the_page_s_language(form):
-    change = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
-    form.open(workflow("quickstart"), as_form=True)
-    form.ask(change, "zh")
-    try:
-        form.open(workflow("quickstart"), as_form=True)
-        form.wait(f"{LABELS}.slice(1).join() === '运动量,种子'")
-    finally:
-        form.ask(change, "en")
-
-
 def test_a_run_from_the_form_shows_the_video_in_it(form):
     form.open(workflow("quickstart"), as_form=True)
     form.ask(SET, {"width": 128, "height": 128, "frames": 4, "steps": 2})
@@ -99,3 +88,14 @@ def test_an_editor_without_app_mode_shows_the_graph_and_keeps_the_form(editor, n
     }
     prompt = editor.ask("app.graphToPrompt().then(prompt => prompt.output)")
     assert prompt == json.loads((REPOSITORY / "workflows" / "api" / f"{name}.json").read_text())
+
+
+def test_the_form_speaks_the_page_s_language(form):
+    change = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
+    form.open(workflow("quickstart"), as_form=True)
+    form.ask(change, "zh")
+    try:
+        form.open(workflow("quickstart"), as_form=True)
+        form.wait(f"{LABELS}.slice(1).join() === '运动量,种子'")
+    finally:
+        form.ask(change, "en")
