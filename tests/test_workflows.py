@@ -98,7 +98,7 @@ def test_no_widget_is_without_effect_unsaid(name):
     """The sampler passes over its own steps while sigmas are connected: where they are, the note says so."""
     connected = any("sigmas" in node["inputs"] for node in api_form(name).values())
     (note,) = [node["widgets_values"][0] for node in editor_form(name)["nodes"] if node["type"] == "MarkdownNote"]
-    assert connected == (name == "image_to_video_10_steps") == ("sampler's own `steps` is not used" in note)
+    assert connected == (name == "image_to_video_10_steps") == ("sampler's own **steps** is not used" in note)
 
 
 def test_the_comparison_differs_in_the_motion_alone():

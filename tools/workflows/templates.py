@@ -210,7 +210,9 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
 
 def _core_chain(sheet: Sheet) -> None:
     name = XT["checkpoint"]
-    sheet.node(20, "ImageOnlyCheckpointLoader", (345, 0, 260, 98), title="Image Only Checkpoint Loader", ckpt_name=name)
+    # Its id for a title: core's own differs between editors, and is too long for the box.
+    loader = "ImageOnlyCheckpointLoader"
+    sheet.node(20, loader, (345, 0, 260, 98), title=loader, ckpt_name=name)
     sheet.node(21, "VideoLinearCFGGuidance", (675, 0, 265, 58), {"model": (20, 0)}, min_cfg=1)
     links = {"clip_vision": (20, 1), "init_image": (2, 0), "vae": (20, 2)}
     told: Values = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
