@@ -74,10 +74,8 @@ FROM_CORE = """## From the editor's own nodes to ours
 
 ### **augmentation_level** is **noise_aug_strength**; ours has a seed, and core's is twice as strong as it says.
 
-### **cfg** is **max_guidance**, **min_cfg** **min_guidance**: in the sampler.
-
-### **width**, **height** are in **Fit Image**, **video_frames** in the sampler; \
-**fps** and **motion_bucket_id** mean the same.
+### In the sampler: **cfg** is **max_guidance**, **min_cfg** is **min_guidance**, **video_frames** is **frames**. \
+**width** and **height** are in **Fit Image**. **fps** and **motion_bucket_id** mean the same.
 
 ### One seed gives two different clips: noise is drawn differently. To run one row, mute the other's Save Video.
 """
