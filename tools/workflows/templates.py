@@ -20,7 +20,7 @@ PICTURE: Values = {"image": "lighthouse.png"}
 BUCKETS = (16, 64, 128, 220)
 FORM: dict[tuple[int, str], Values] = {  # of `_chain`, for those who want no graph
     (2, "image"): {"description": "The picture to animate", "height": 200},
-    (6, "motion_bucket_id"): {"description": "How much moves; 127 is usual"},
+    (6, "motion_bucket_id"): {"description": "How much moves, from 1 to 255"},
     (8, "seed"): {"description": "Another seed, another video"},
 }
 BETWEEN = 290  # one column of `compare_motion` and the next
