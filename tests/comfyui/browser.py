@@ -15,6 +15,8 @@ from comfyui.server import why_not
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Canvas.NavigationMode": "custom"}
+OTHER_VIEW = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+AS_FORM = "app.extensionManager.workflow.activeWorkflow?.initialMode === 'app'"  # undefined where there is no app mode
 READY = "window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow"
 OPEN = """async ([name, type, text]) => {
   const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0))
@@ -62,10 +64,13 @@ class Editor:
         if not NOISE.search(text):
             self.complaints.append(text)
 
-    def open(self, file: Path) -> None:
+    def open(self, file: Path, as_form: bool = False) -> None:
+        """Opens a workflow. Those that open as a form are shown as a graph, unless it is the form that is asked for."""
         text = base64.b64encode(file.read_bytes()).decode()
         self.page.evaluate(OPEN, [file.name, TYPES[file.suffix], text])
         self.page.wait_for_function("app.graph._nodes.length > 0", timeout=20_000)
+        if not as_form and self.ask(AS_FORM):
+            self.ask(OTHER_VIEW)
         self.page.wait_for_timeout(500)
 
     def ask(self, question: str, argument: Any = None) -> Any:

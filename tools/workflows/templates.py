@@ -18,6 +18,11 @@ LARGE: Values = {"width": 1024, "height": 576}
 SMALL: Values = {"width": 256, "height": 256}
 PICTURE: Values = {"image": "lighthouse.png"}
 BUCKETS = (16, 64, 128, 220)
+FORM: dict[tuple[int, str], Values] = {  # of `_chain`, for those who want no graph
+    (2, "image"): {"description": "The picture to animate", "height": 200},
+    (6, "motion_bucket_id"): {"description": "How much moves, from 1 to 255"},
+    (8, "seed"): {"description": "Another seed, another video"},
+}
 BETWEEN = 290  # one column of `compare_motion` and the next
 
 
@@ -84,6 +89,7 @@ def _chain(
     sheet.group("4 · Sample", (1220, -80, 270, 765), GOLD)
     sheet.group("5 · Decode", (655, 470, 540, 215), GOLD)
     sheet.group("6 · Save", (1540, -80, 365, 545), ROSE)
+    sheet.form(FORM, output=11)
 
 
 def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
@@ -206,7 +212,9 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
 
 def _core_chain(sheet: Sheet) -> None:
     name = XT["checkpoint"]
-    sheet.node(20, "ImageOnlyCheckpointLoader", (345, 0, 260, 98), title="Image Only Checkpoint Loader", ckpt_name=name)
+    # Its id for a title: core's own differs between editors, and is too long for the box.
+    loader = "ImageOnlyCheckpointLoader"
+    sheet.node(20, loader, (345, 0, 260, 98), title=loader, ckpt_name=name)
     sheet.node(21, "VideoLinearCFGGuidance", (675, 0, 265, 58), {"model": (20, 0)}, min_cfg=1)
     links = {"clip_vision": (20, 1), "init_image": (2, 0), "vae": (20, 2)}
     told: Values = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
