@@ -47,7 +47,7 @@ WAYS = {
     "default": "as it starts by itself",
     "off": "--disable-dynamic-vram",
     "headroom": f"--vram-headroom that leaves {LEFT} GiB",
-    "lowvram": "--lowvram --disable-dynamic-vram",
+    "lowvram": "--lowvram",
 }
 
 Graph = dict[str, Any]
@@ -354,7 +354,7 @@ def options(way: str) -> list[str]:
         "default": [],
         "off": ["--disable-dynamic-vram"],
         "headroom": ["--vram-headroom", headroom] if total else [],
-        "lowvram": ["--lowvram", "--disable-dynamic-vram"],
+        "lowvram": ["--lowvram"],
     }
     return told[way] + ([] if total else ["--cpu"])
 

@@ -13,6 +13,8 @@ from typing import Any
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--disable-background-networking"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Canvas.NavigationMode": "custom"}
+OTHER_VIEW = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+AS_FORM = "app.extensionManager.workflow.activeWorkflow?.initialMode === 'app'"  # undefined where there is no app mode
 READY = "window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow"
 PATIENCE = 120  # seconds that the page has for anything: a busy machine is no fault
 OPEN = """async ([name, type, text]) => {
@@ -65,10 +67,13 @@ class Editor:
         if not NOISE.search(text):
             self.complaints.append(text)
 
-    def open(self, file: Path) -> None:
+    def open(self, file: Path, as_form: bool = False) -> None:
+        """Opens a workflow. Those that open as a form are shown as a graph, unless it is the form that is asked for."""
         text = base64.b64encode(file.read_bytes()).decode()
         self.page.evaluate(OPEN, [file.name, TYPES[file.suffix], text])
         self.wait("app.graph._nodes.length > 0")
+        if not as_form and self.ask(AS_FORM):
+            self.ask(OTHER_VIEW)
         self.page.wait_for_timeout(500)
 
     def ask(self, question: str, argument: Any = None) -> Any:
