@@ -26,8 +26,9 @@ TYPES = {".json": "application/json", ".mp4": "video/mp4", ".webp": "image/webp"
 # A bare server without a network: files it does not have, pages it cannot or may not reach, what a newer page asks for;
 # what newer pages write with no pack at all; and a prompt that the server refuses.
 NOISE = re.compile(
-    "Failed to load resource|fetchJobs|ERR_NAME_NOT_RESOLVED|PromptExecutionError|Error fetching file size"
-    r"|https://(huggingface\.co|api\.comfy\.org)/.*Content Security Policy|graph accessed before initialization"
+    "Failed to load resource|fetchJobs|Failed to fetch jobs|ERR_NAME_NOT_RESOLVED|PromptExecutionError"
+    "|Error fetching file size|graph accessed before initialization"
+    r"|https://(huggingface\.co|api\.comfy\.org)/.*Content Security Policy"
 )
 # Where the page says which models are missing: the dialog of older ones, the panel behind the toast of newer ones.
 LISTED = """() => Object.fromEntries([...document.querySelectorAll('.comfy-missing-models li')].map(
