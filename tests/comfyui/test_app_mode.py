@@ -7,6 +7,7 @@ import pytest
 from comfyui import browser
 from comfyui.browser import what_is_missing
 from comfyui.server import REPOSITORY, running_server
+from comfyui.surface import NANO
 
 MISSING = what_is_missing()
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
@@ -25,11 +26,9 @@ def workflow(name):
 
 
 @pytest.fixture(scope="module")
-def editor(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("app") / "base") as server:
-        shutil.copy(
-            REPOSITORY / "assets" / "checkpoints" / "svd_nano.safetensors", server.base / "models" / "checkpoints"
-        )
+def editor(checkout, tmp_path_factory):
+    with running_server(checkout, tmp_path_factory.mktemp("app") / "base") as server:
+        shutil.copy(NANO, server.base / "models" / "checkpoints")
         shutil.copy(REPOSITORY / "web" / "pictures" / "lighthouse.png", server.base / "input")
         server.post("/api/settings", browser.SETTINGS | {"Comfy.OnboardingCoachmarks.Seen": ["appMode", "firstRun"]})
         with browser.opened(server.port) as opened:
@@ -61,7 +60,7 @@ def test_a_run_from_the_form_shows_the_video_in_it(form):
     form.open(workflow("quickstart"), as_form=True)
     form.ask(SET, {"width": 128, "height": 128, "frames": 4, "steps": 2})
     form.page.locator("[data-testid=linear-run-button] button", has_text="Run").click()
-    form.wait(f"{VIDEO}?.src.includes('svd_quickstart')", 90)
+    form.wait(f"{VIDEO}?.src.includes('svd_quickstart')")
     assert form.page.locator("[data-testid=linear-widgets]").is_visible()
 
 

@@ -22,8 +22,8 @@ PICTURES = "[...document.querySelectorAll('.node-help-content img')]"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("help") / "base") as running:
+def server(checkout, tmp_path_factory):
+    with running_server(checkout, tmp_path_factory.mktemp("help") / "base") as running:
         yield running
 
 
