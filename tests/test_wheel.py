@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from repository import copy_of_the_repository, shipped_files
-from tiny_files import picture
+from tiny_files import ROOT, picture
 
 from svd_nodes.nodes import NODES
 
@@ -90,4 +91,5 @@ def test_the_bundled_checkpoint_is_found_and_makes_a_clip(site, tmp_path):
     small = ["--checkpoint", "svd_nano.safetensors", "--width", 32, "--height", 32, "--frames", 2, "--steps", 1]
     outside(site, command, "generate", picture(tmp_path / "a.png"), "-o", tmp_path / "a.mp4", *small, "--device", "cpu")
     assert (tmp_path / "a.mp4").stat().st_size > 0
-    assert outside(site, command, "--version").startswith("svd-nodes ")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert outside(site, command, "--version") == f"svd-nodes {version}\n"
