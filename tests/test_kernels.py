@@ -380,6 +380,7 @@ def test_where_triton_cannot_build_the_plain_paths_are_taken_with_a_warning(monk
         assert not builds(torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
     assert not builds(torch.device("cpu"))
+    assert "7.5" in choice.obstacle(torch.device("cpu"))
 
 
 def test_a_kernel_that_this_triton_does_not_build_is_done_without(monkeypatch):
