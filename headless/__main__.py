@@ -2,9 +2,12 @@
 
 import sys
 
+from .threads import settle
+
 
 def main() -> None:
     """Starts the command line; its packages are the extra that the editor has no use for."""
+    settle()
     try:
         from .cli import main as start
     except ModuleNotFoundError as error:

@@ -311,6 +311,19 @@ def sheet(
         typer.echo(write_sheet(clips, output, columns, overwrite))
 
 
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Say what is installed and found: versions, devices, kernels, checkpoints, the editor. For every report."""
+    with sentences():
+        from .doctor import examine, text
+
+        report = examine(checkpoints or [])
+        typer.echo(json.dumps(report, indent=2) if as_json else text(report))
+
+
 app.command()(queue)
 
 

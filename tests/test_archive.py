@@ -1,20 +1,18 @@
 """What `comfy node validate` says of the pack, and what `comfy node pack` puts into the archive for the registry."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from tiny_files import ROOT
+from repository import copy_of_the_repository, repository_files, shipped_files
 
 from svd_nodes.nodes import NODES
 
 COMFY = Path(sys.executable).with_name("comfy")
 LEFT_OUT = {".ci", ".github", "bench", "docs", "tests", "training", "Makefile", "CONTRIBUTING.md", "constraints.txt"}
-WHOLE = ("assets", "headless", "locales", "nodes", "subgraphs", "svd", "web", "workflows")  # as far as they are there
 
 
 def comfy(folder: Path, *words: str) -> str:
@@ -24,23 +22,6 @@ def comfy(folder: Path, *words: str) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-def repository_files() -> list[str]:
-    """What is in the repository, or would be after `git add`."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    return [name for name in names if name and (ROOT / name).is_file()]
-
-
-def copy_of_the_repository(folder: Path) -> Path:
-    """A clone with everything that is not ignored in it, committed or not."""
-    for name in repository_files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    for words in (["init", "-q"], ["add", "-A"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
-    return folder
 
 
 def pack(folder: Path) -> Path:
@@ -68,8 +49,7 @@ def test_the_archive_holds_what_the_editor_needs(archive):
     assert {"__init__.py", "pyproject.toml", "LICENSE", "README.md"} <= names
     assert "assets/checkpoints/svd_nano.safetensors" in names
     assert {f"web/docs/{node.GET_SCHEMA().node_id}.md" for node in NODES} <= names
-    wanted = {name for name in repository_files() if name.split("/")[0] in WHOLE}
-    assert wanted <= names
+    assert shipped_files() <= names
 
 
 def test_the_archive_holds_nothing_else(archive):

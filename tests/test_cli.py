@@ -662,22 +662,21 @@ def test_help_needs_no_torch():
     assert done.stdout.strip() == "False"
     code, out, _ = call("--help")
     assert code == 0
-    assert all(command in out for command in ("run", "generate", "inspect", "convert", "queue"))
+    assert all(command in out for command in ("run", "generate", "inspect", "convert", "doctor", "queue"))
 
 
-def test_version(monkeypatch):
+def test_version(monkeypatch, tmp_path):
+    """What pyproject.toml states, installed or not; a wheel has its metadata alone."""
     import tomllib
     from importlib import metadata
 
     from svd_nodes.headless import version
 
-    def missing(name):
-        raise metadata.PackageNotFoundError(name)
-
-    assert call("--version")[1].startswith("svd-nodes ")
-    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1 of an old installation")
     own = tomllib.loads(version.PROJECT.read_text())["project"]["version"]
     assert call("--version")[:2] == (0, f"svd-nodes {own}\n")
+    monkeypatch.setattr(version, "PROJECT", tmp_path / "pyproject.toml")
+    assert call("--version")[:2] == (0, "svd-nodes 0.0.1 of an old installation\n")
 
 
 def test_help_says_what_the_nodes_say():

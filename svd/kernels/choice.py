@@ -52,14 +52,22 @@ def _as_made(layer: Any) -> bool:
 
 @cache
 def builds_kernels(device: torch.device) -> bool:
-    """Whether Triton is there and can build kernels for this card: an NVIDIA one of compute capability 8.0 or later.
+    """Whether Triton is there and builds kernels for this card: an NVIDIA one of compute capability 8.0 or later."""
+    return obstacle(device) is None
 
-    Triton needs a C compiler, and can be of another version than torch wants; so it is tried, once, and warns.
+
+def obstacle(device: torch.device) -> str | None:
+    """Why no kernels are built for this card; None where they are.
+
+    Triton needs a C compiler, and can be of another version than torch wants; so it is tried, and a failure warns.
     """
-    if torch.version.hip is not None or find_spec("triton") is None:
-        return False
-    if torch.cuda.get_device_capability(device) < (8, 0):
-        return False
+    if torch.version.hip is not None:
+        return "the kernels are for NVIDIA cards"
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    major, minor = torch.cuda.get_device_capability(device)
+    if (major, minor) < (8, 0):
+        return f"the card's compute capability is {major}.{minor}, and the kernels need 8.0"
 
     try:
         from .gpu import mix
@@ -67,9 +75,9 @@ def builds_kernels(device: torch.device) -> bool:
         x = torch.ones(1, 64, device=device)
         mix.mix(x, x, x[0, :1], x[0, :1], None, 64)
     except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
-        warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
-        return False
-    return True
+        warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=3)
+        return f"Triton builds none ({error})"
+    return None
 
 
 def give_up(device: torch.device) -> None:

@@ -1,0 +1,40 @@
+"""The editors that this pack is tested with, and which one is here."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+TESTED = ("0.3.64", "0.33.0")
+"""ComfyUI's versions that the tests are run with, the oldest first."""
+
+VERSION = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+
+
+def checkout() -> Path:
+    """Where the editor is expected: $COMFYUI_PATH, else where comfy-cli puts it."""
+    if named := os.environ.get("COMFYUI_PATH"):
+        return Path(named)
+    home = Path.home() if sys.platform.startswith("linux") else Path.home() / "Documents"
+    return home / "comfy" / "ComfyUI"
+
+
+def version_of(editor: Path) -> str:
+    """The version of a checkout. It is read and not run."""
+    found = VERSION.search((editor / "comfyui_version.py").read_text(encoding="utf-8"))
+    return found[1] if found else "unknown"
+
+
+def comparison(version: str) -> str:
+    """How a version of the editor stands to those tested."""
+    if version in TESTED:
+        return "tested with this pack"
+    try:
+        number, *tested = (tuple(map(int, text.split("."))) for text in (version, *TESTED))
+    except ValueError:
+        return "no version that can be compared"
+    if number < tested[0]:
+        return f"older than {TESTED[0]}, which this pack needs"
+    if number > tested[-1]:
+        return f"newer than {TESTED[-1]}, the newest tested"
+    return "not tested itself; older and newer ones are"
