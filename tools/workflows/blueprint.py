@@ -10,6 +10,8 @@ from .sheet import Sheet
 
 NAME = "SVD Image to Video"
 ABOUT = "Turns a picture into the frames of a video with Stable Video Diffusion. Connect Load Image and Create Video."
+SEARCHED = ["stable video diffusion", "img2vid", "i2v", "animate picture", "video", "motion"]  # beside its name
+EXTRA = {"BlueprintDescription": ABOUT, "BlueprintSearchAliases": SEARCHED}
 INPUT, OUTPUT = -10, -20  # the ids that the editor gives to a subgraph's two ends
 SPACE = uuid.UUID("0f2a6f1e-7c34-4d0b-9d57-41a9c2b8e707")
 
@@ -65,7 +67,7 @@ def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
         "groups": [],
         "definitions": {"subgraphs": [_definition(id, inside, infos, inputs)]},
         "config": {},
-        "extra": {"BlueprintDescription": ABOUT},
+        "extra": EXTRA,
         "version": 0.4,
     }
 
@@ -128,7 +130,7 @@ def _definition(id: str, inside: Sheet, infos: Mapping[str, Info], inputs: list[
         "nodes": list(inside.nodes.values()),
         "groups": [],
         "links": links,
-        "extra": {"BlueprintDescription": ABOUT},
+        "extra": EXTRA,
     }
 
 
