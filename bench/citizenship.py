@@ -1,6 +1,6 @@
 """How the pack behaves in a real server: time to import, time to cancel in each node, memory after many runs.
 
-python -m svd_nodes.bench.citizenship [--runs 20]    (needs a ComfyUI checkout, as tests/comfyui does; CPU)
+python -m svd_nodes.bench.citizenship [--runs 20]    (in the first ComfyUI that tests/comfyui finds; CPU)
 Prints a table in Markdown. svd-nano is given work that is much too large for a CPU, so that every span is long.
 """
 
@@ -22,7 +22,7 @@ import websocket
 from PIL import Image
 
 from ..svd.save import save
-from ..tests.comfyui.server import REPOSITORY, Server, running_server, why_not
+from ..tests.comfyui.server import REPOSITORY, Server, checkouts, running_server
 from ..tools.random_checkpoint import preset_models
 
 INSIDE = 0.5  # seconds after a node has begun that cancel is pressed
@@ -130,13 +130,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
-    if reason := why_not():
-        sys.exit(reason)
+    checkout = checkouts()[0]
+    if checkout.why_not:
+        sys.exit(checkout.why_not)
+    print(f"ComfyUI {checkout.version}\n")
     seconds, heavy = imported()
     print("| measured | figure |\n|---|---|")
     print(f"| import of the nodes, torch there already | {seconds:.2f} s |")
     print(f"| heavy packages that this imports | {', '.join(heavy) or 'none'} |")
-    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "base") as server:
+    with tempfile.TemporaryDirectory() as folder, running_server(checkout, Path(folder) / "base") as server:
         print(f"| import of the pack, as the server says | {import_seconds(server):.1f} s |")
         prepare(server)
         for node in NODES:

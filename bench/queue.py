@@ -1,6 +1,6 @@
 """Many queue clients on one real server, undisturbed and disturbed: is every clip made, home, right, and made once?
 
-python -m svd_nodes.bench.queue [--clients 10] [--seeds 10]    (needs a ComfyUI checkout, as tests/comfyui does)
+python -m svd_nodes.bench.queue [--clients 10] [--seeds 10]    (in the first ComfyUI that tests/comfyui finds)
 Prints a table in Markdown. Every client asks for clips of two pictures with seeds of its own, at a tiny size. In the
 disturbed run, half of the clients are killed when a quarter is made, and the server when half is made; it is started
 again, and the killed clients with --resume.
@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from ..svd.save import save
-from ..tests.comfyui.server import Server, running_server, why_not
+from ..tests.comfyui.server import Checkout, Server, checkouts, running_server
 from ..tools.random_checkpoint import preset_models
 
 SETTINGS = {
@@ -96,11 +96,11 @@ class Clients:
                 raise RuntimeError(f"Client {number} ended with {process.returncode}: {errors[-2000:]}")
 
 
-def trial(base: Path, folder: Path, clients: int, seeds: int, disturbed: bool) -> Outcome:
+def trial(checkout: Checkout, base: Path, folder: Path, clients: int, seeds: int, disturbed: bool) -> Outcome:
     """One run in a server of its own. base, folder: not there yet."""
     total, half = clients * seeds * len(PICTURES), range(0, clients, 2)
     with ExitStack() as stack:
-        server = stack.enter_context(running_server(base))
+        server = stack.enter_context(running_server(checkout, base))
         save(preset_models("tiny"), base / "models" / "checkpoints" / "tiny.safetensors", "single")
         began = time.monotonic()
         running = Clients(server, folder, clients, seeds)
@@ -109,7 +109,7 @@ def trial(base: Path, folder: Path, clients: int, seeds: int, disturbed: bool) -
             running.kill(half)
             _until(lambda: len(_films(server)) >= total // 2)
             stack.close()
-            stack.enter_context(running_server(base, port=server.port))
+            stack.enter_context(running_server(checkout, base, port=server.port))
             running.resume(half)
         running.wait()
         seconds = time.monotonic() - began
@@ -161,15 +161,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=10, help="of each client, with two pictures each")
     options = parser.parse_args()
-    if reason := why_not():
-        sys.exit(reason)
+    checkout = checkouts()[0]
+    if checkout.why_not:
+        sys.exit(checkout.why_not)
     os.environ["OMP_NUM_THREADS"] = "1"  # so small a model waits for its threads most of the time
+    print(f"ComfyUI {checkout.version}\n")
     print("| run | clients | asked | home | right | lost | doubled | files on the server | time |")
     print("|---|---|---|---|---|---|---|---|---|")
     for disturbed in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            print(trial(place / "base", place / "work", options.clients, options.seeds, disturbed).row(), flush=True)
+            outcome = trial(checkout, place / "base", place / "work", options.clients, options.seeds, disturbed)
+            print(outcome.row(), flush=True)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,6 @@ class Decode(io.ComfyNode):
         with vae.at_work(memory.decoding(*size), remedy) as (autoencoder, device):
             report = progress(len(latents), work=decoding_work(config, vae.module.dtype, len(latents), height, width))
             spill = vae.memory == "low"
-            room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM)
+            room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM, vae.free_memory())
             images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, report, room, spill)
         return io.NodeOutput(wires.to_image(images))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .clip import build_clip, clip_shapes
 from .config import Shapes
-from .errors import InputError
+from .errors import InputError, LayersError
 from .keymap import Source
 from .layout import Checkpoint, Part, open_checkpoint
 from .save import save
@@ -20,7 +20,7 @@ from .tensorfile import is_finite, read_ahead, read_tensor
 from .unet import UNet
 from .vae import VAE
 
-__all__ = ["Checkpoint", "Misfit", "Models", "check", "load", "open_checkpoint", "save"]
+__all__ = ["Checkpoint", "Misfit", "Models", "check", "expected_shapes", "load", "open_checkpoint", "save"]
 
 FP32 = ("encoder.", "quant_conv.")  # of the VAE: it encodes in fp32 in every precision
 
@@ -76,10 +76,21 @@ class Misfit:
 
 def check(checkpoint: Checkpoint) -> list[Misfit]:
     """What is missing, unexpected or misshapen in an opened checkpoint, one entry per network that it does not fill."""
-    shapes = {name: _shapes(module) for name, module in _build_own(checkpoint, nn).items()}
-    shapes["CLIP"] = clip_shapes(checkpoint.clip.config)
+    shapes = expected_shapes(checkpoint)
     found = (_misfit(name, shapes[name], part) for name, part in checkpoint.parts.items())
     return [misfit for misfit in found if misfit]
+
+
+def expected_shapes(checkpoint: Checkpoint) -> dict[str, Shapes]:
+    """The shape of every weight of each network, as its config alone decides.
+
+    They come from networks of plain torch layers without memory, never from a host's: those may have no weights before
+    they are loaded, or hold them in another form, and that says nothing about the file.
+    """
+    shapes: dict[str, Shapes] = {"CLIP": clip_shapes(checkpoint.clip.config)}
+    for name, network in _build_own(checkpoint, nn).items():
+        shapes[name] = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    return shapes
 
 
 @torch.inference_mode(False)
@@ -98,16 +109,17 @@ def load(
     come from. variant: of a folder's files, "fp16" say. on_tensor: called before each tensor is used; raising in it
     ends the loading. Weights are channels-last, need no gradients, and are read one by one, a few ahead: host memory
     holds the model and those, or those alone when `device` is another. InputError if the checkpoint does not fit, or
-    holds NaN, infinity, or a number that `dtype` cannot hold.
+    holds NaN, infinity, or a number that `dtype` cannot hold. LayersError if the layers of `ops` do not take weights.
     """
     checkpoint = open_checkpoint(path, variant)
     stamps = _stamps(checkpoint)
-    modules = _build(checkpoint, ops)
+    modules, shapes = _build(checkpoint, ops), expected_shapes(checkpoint)
     for name, part in checkpoint.parts.items():
-        if misfit := _misfit(name, _shapes(modules[name]), part):
+        if misfit := _misfit(name, shapes[name], part):
             raise InputError(misfit.sentence(checkpoint.path))
     for name, part in checkpoint.parts.items():
-        _fill(modules[name], part, dtype, torch.device(device), on_tensor)
+        state = _read(shapes[name], part, dtype, torch.device(device), FP32 if name == "VAE" else (), on_tensor)
+        _fill(name, modules[name], state, torch.device(device))
     if _stamps(checkpoint) != stamps:
         raise InputError(f"{checkpoint.path} changed while it was read; try again.")
     return Models(
@@ -150,10 +162,6 @@ def _stamps(checkpoint: Checkpoint) -> dict[Path, tuple[int, int, int]]:
     return found
 
 
-def _shapes(module: nn.Module) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-
-
 def _sources(shapes: Shapes, part: Part[Any]) -> Iterator[tuple[str, Source]]:
     """Every tensor of a network, and where it lies."""
     for name, shape in shapes.items():
@@ -177,16 +185,16 @@ def _by(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def _fill(
-    module: nn.Module,
+def _read(
+    shapes: Shapes,
     part: Part[Any],
     dtype: torch.dtype,
     device: torch.device,
+    in_fp32: tuple[str, ...],
     on_tensor: Callable[[], object] | None,
-) -> None:
-    """Reads a network's weights, in the order they lie on the disk, and assigns them."""
+) -> dict[str, Tensor]:
+    """A network's weights, read in the order they lie on the disk. in_fp32: how names begin that take no `dtype`."""
     state: dict[str, Tensor] = {}
-    shapes = _shapes(module)
     order = sorted(
         _sources(shapes, part), key=lambda item: (part.entries[item[1].key].file, part.entries[item[1].key].start)
     )
@@ -203,13 +211,31 @@ def _fill(
 
         tensors = read_ahead(partial(read, source) for _, source in order)
         for (name, source), tensor in zip(order, tensors, strict=True):
-            wanted = torch.float32 if isinstance(module, VAE) and name.startswith(FP32) else dtype
+            wanted = torch.float32 if name.startswith(in_fp32) else dtype
             if on_tensor:
                 on_tensor()
             where = f"{part.entries[source.key].file}: '{source.key}'"
             state[name] = _convert(tensor.to(device), wanted, where, source.transposed, shapes[name])
-    module.load_state_dict(state, strict=True, assign=True)
-    module.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids
+    return state
+
+
+def _fill(name: str, network: nn.Module, state: dict[str, Tensor], device: torch.device) -> None:
+    """Assigns a network's weights. They are whole and fit, so what fails here is no fault of the file."""
+    try:
+        network.load_state_dict(state, strict=True, assign=True)
+        empty = next((key for key, tensor in network.state_dict().items() if tensor.is_meta), None)
+    except RuntimeError as error:
+        raise LayersError(_layers_sentence(name, str(error).splitlines()[-1].strip())) from error
+    if empty is not None:
+        raise LayersError(_layers_sentence(name, f"{empty} is still empty"))
+    network.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids
+
+
+def _layers_sentence(name: str, why: str) -> str:
+    return (
+        f"The {name} did not take its weights ({why[:200]}). The checkpoint fits, so this is no fault of the file but "
+        "of svd-nodes with the layers that this host gave it: please report it with the versions of both."
+    )
 
 
 def _convert(tensor: Tensor, dtype: torch.dtype, where: str, transposed: bool, shape: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,6 @@
-"""The two ways a run can fail that a user can do something about.
+"""The ways a run can fail that have a sentence of their own: what is wrong, and what to do.
 
-Both carry one sentence that says what is wrong and what to do; a host shows it as it is, without a traceback.
+A host shows it as it is, without a traceback.
 """
 
 
@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class NonFiniteError(ArithmeticError):
     """NaN or infinity came out of a network. Raised after the step or chunk it came from, before anything is saved."""
+
+
+class LayersError(RuntimeError):
+    """Layers that a host gave did not take weights that fit. A fault of the pack, never of the file or the user."""

@@ -43,10 +43,9 @@ def python(*lines: str, cwd: Path = ROOT) -> list[str]:
     return done.stdout.split("\n")
 
 
-def test_importing_the_nodes_is_quick_and_brings_in_nothing_heavy():
-    seconds, heavy = min(citizenship.imported() for _ in range(3))
+def test_importing_the_nodes_brings_in_nothing_heavy():
+    _, heavy = citizenship.imported()
     assert heavy == set()
-    assert seconds < 0.3
 
 
 def test_inspect_needs_no_transformers(tmp_path):

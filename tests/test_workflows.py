@@ -21,6 +21,7 @@ from svd_nodes.tools.workflows.__main__ import files
 from svd_nodes.tools.workflows.blueprint import NAME, OUTSIDE
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+BEGINNER = ["image_to_video", "image_to_video_10_steps", "quickstart"]
 WITH_CORE = ["from_core", "text_to_video"]  # of their nodes, the editor has some to itself
 
 
@@ -97,7 +98,7 @@ def test_no_widget_is_without_effect_unsaid(name):
     """The sampler passes over its own steps while sigmas are connected: where they are, the note says so."""
     connected = any("sigmas" in node["inputs"] for node in api_form(name).values())
     (note,) = [node["widgets_values"][0] for node in editor_form(name)["nodes"] if node["type"] == "MarkdownNote"]
-    assert connected == (name == "image_to_video_10_steps") == ("sampler's own `steps` is not used" in note)
+    assert connected == (name == "image_to_video_10_steps") == ("sampler's own **steps** is not used" in note)
 
 
 def test_the_comparison_differs_in_the_motion_alone():
@@ -108,6 +109,27 @@ def test_the_comparison_differs_in_the_motion_alone():
     for inputs in settings:
         del inputs["conditioning"]
     assert all(inputs == group[0] for group in (told, settings) for inputs in group)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_beginner_s_template_opens_as_a_form_of_what_is_there(name, infos):
+    """App mode: picture, motion, the sampler's seed, and the video. The editor drops others unsaid."""
+    extra, nodes = editor_form(name)["extra"], {node["id"]: node for node in editor_form(name)["nodes"]}
+    if name not in BEGINNER:
+        assert not {"linearData", "linearMode"} & set(extra)
+        return
+    assert extra["linearMode"] is True
+    fields = [(nodes[id]["type"], widget) for id, widget, _ in extra["linearData"]["inputs"]]
+    assert fields == [
+        ("LoadImage", "image"),
+        ("StableVideoCondition", "motion_bucket_id"),
+        ("StableVideoSample", "seed"),
+    ]
+    for kind, widget in fields:
+        assert specs(infos[kind])[widget].is_widget
+    for _, _, about in extra["linearData"]["inputs"]:
+        assert 0 < len(about["description"]) <= 34  # one line of the form, which cuts what is longer
+    assert [nodes[id]["type"] for id in extra["linearData"]["outputs"]] == ["SaveVideo"]
 
 
 def test_both_halves_of_from_core_have_the_same_settings():

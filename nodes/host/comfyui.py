@@ -20,8 +20,6 @@ import torch
 from aiohttp import web
 from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
-from comfy_api.v0_0_2 import ComfyExtension as ComfyExtension
-from comfy_api.v0_0_2 import io as io
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 from torch import Tensor, nn
@@ -41,13 +39,39 @@ from .folders import (
 )
 from .work import Work
 
+try:  # the numbered version is the one that is meant to stay; an editor that has dropped it has the latest
+    from comfy_api.v0_0_2 import ComfyExtension as ComfyExtension
+    from comfy_api.v0_0_2 import io as io
+except ImportError:
+    from comfy_api.latest import ComfyExtension as ComfyExtension
+    from comfy_api.latest import io as io
+
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 UNET_PARAMETERS = 1_524_623_082
 
 N = TypeVar("N", bound=nn.Module)
 
-ops = comfy.ops.manual_cast
-"""Layers whose weights the memory manager can stream to a card that is too small for all of them."""
+
+class _WithWeights:
+    """Gives a layer of the editor's the loader of torch's own layers.
+
+    With dynamic VRAM, the editor's Linear has no weights before it is loaded, unless its class brings a loader. Our
+    networks are filled, measured and read like any of torch's, so they have theirs from the start.
+    """
+
+    _load_from_state_dict = nn.Module._load_from_state_dict
+
+
+class ops(comfy.ops.manual_cast):
+    """Layers whose weights the memory manager can stream to a card that is too small for all of them."""
+
+    class Linear(_WithWeights, comfy.ops.manual_cast.Linear): ...
+
+    class Conv2d(_WithWeights, comfy.ops.manual_cast.Conv2d): ...
+
+    class GroupNorm(_WithWeights, comfy.ops.manual_cast.GroupNorm): ...
+
+    class LayerNorm(_WithWeights, comfy.ops.manual_cast.LayerNorm): ...
 
 
 def checkpoint_names() -> list[str]:
@@ -123,19 +147,33 @@ class Network(Generic[N]):
         self.memory = memory
         self.streams = streams
         device = memory_manager.get_torch_device()
-        self._patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
+        self.patcher = ModelPatcher(_Held.of(module), load_device=device, offload_device=storage_device())
+        """Under this name the editor's cache finds it, and knows that gigabytes hang on a result."""
 
     low_moves_weights = False
     """Whether setting `memory` to low would leave more room beside the weights: they give way in every mode here."""
+
+    def free_memory(self) -> int | None:
+        """Bytes that can be had where it works; None where the device has no memory of its own."""
+        device = self.patcher.load_device
+        return None if memory_manager.is_device_cpu(device) else self._room(device)
+
+    def _room(self, device: torch.device) -> int:
+        """Bytes that can be had: the manager's own figure, which may count what other models give back, less what it
+        was told to leave free.
+        """
+        free = getattr(self.patcher, "get_free_memory", memory_manager.get_free_memory)
+        return int(free(device)) - headroom()
 
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""
         room = None
         try:
-            memory_manager.load_models_gpu([self._patcher], memory_required=memory, force_full_load=not self.streams)
-            device = self._patcher.load_device
-            room = memory_manager.get_free_memory(device)
+            needed = memory + headroom()
+            memory_manager.load_models_gpu([self.patcher], memory_required=needed, force_full_load=not self.streams)
+            device = self.patcher.load_device
+            room = self._room(device)
             with _heeding_cancel(self.module, device):
                 yield self.module, device
         except RuntimeError as error:
@@ -236,8 +274,17 @@ def work_device() -> torch.device:
 
 
 def free_memory() -> int | None:
-    """Bytes that networks and their work may take on the device. None where it has no memory of its own."""
-    return None if memory_manager.is_device_cpu(work_device()) else device_memory()
+    """Bytes that networks and their work may take on the device: others' make room. None where it has no memory of
+    its own.
+    """
+    if memory_manager.is_device_cpu(work_device()):
+        return None
+    return int(memory_manager.get_total_memory(work_device()) - memory_manager.extra_reserved_memory()) - headroom()
+
+
+def headroom() -> int:
+    """Bytes of the card that the editor was told to leave free (`--vram-headroom`), beside what it reserves itself."""
+    return int((getattr(args, "vram_headroom", None) or 0) * 2**30)
 
 
 def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:

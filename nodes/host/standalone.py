@@ -126,6 +126,10 @@ class Network(Generic[N]):
         """Whether setting `memory` to low would leave more room beside the weights than there is now."""
         return self.memory == "fast" or (self.memory == "balanced" and isinstance(self.module, UNet))
 
+    def free_memory(self) -> int | None:
+        """Bytes that can be had where it works; None where the device has no memory of its own."""
+        return memory_module.free_memory(_device())
+
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
         """Yields (module, device) ready to work. `memory`: bytes its activations need. Out of memory: `advice`."""

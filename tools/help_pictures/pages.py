@@ -6,7 +6,7 @@ from PIL import Image
 
 from ...svd import clip_generators, draw_noise, guidance_scale
 from .layout import BACK, CELL, Cell, above, curve, side_by_side
-from .studio import Film, Settings, Studio, to_pictures
+from .studio import Film, Settings, Studio, quickstart, to_pictures
 
 PLAYED_FPS = 15
 Guided = tuple[str, float, float]  # shape, min_guidance, max_guidance
@@ -14,7 +14,7 @@ Guided = tuple[str, float, float]  # shape, min_guidance, max_guidance
 
 def result(studio: Studio) -> Film:
     """The picture, and the clip that the quickstart makes of it."""
-    return side_by_side([("the picture", _fitted(studio)), ("the video", studio.film(motion_bucket_id=110))])
+    return side_by_side([("the picture", _fitted(studio)), ("the video", studio.film(**quickstart()))])
 
 
 def fit(studio: Studio) -> Film:

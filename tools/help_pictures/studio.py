@@ -1,5 +1,6 @@
 """Clips of svd-nano, each rendered once."""
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,13 @@ CHECKPOINT = ROOT / "assets" / "checkpoints" / "svd_nano.safetensors"
 PICTURE = ROOT / "web" / "pictures" / "lighthouse.png"
 
 Film = list[Image.Image]
+
+
+def quickstart() -> dict[str, int]:
+    """The motion bucket and the seed of the quickstart, from the template itself."""
+    nodes = json.loads((ROOT / "workflows" / "api" / "quickstart.json").read_text()).values()
+    inputs = {name: value for node in nodes for name, value in node["inputs"].items()}
+    return {name: inputs[name] for name in ("motion_bucket_id", "seed")}
 
 
 @dataclass(frozen=True)

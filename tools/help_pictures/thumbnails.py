@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 
 from .layout import font
-from .studio import Studio
+from .studio import Studio, quickstart
 
 SIDE, BAND = 480, 84
 TEXTS = {
@@ -29,8 +29,8 @@ def _frames(name: str, studio: Studio) -> Sequence[Image.Image]:
     if name == "compare_motion":
         return [studio.film(motion_bucket_id=bucket)[-1] for bucket in (16, 64, 128, 220)]
     if name == "quickstart":
-        film = studio.film(motion_bucket_id=110)
-        return [film[t] for t in (0, 4, 8, 12)]
+        film = studio.film(**quickstart())
+        return [film[t] for t in (0, 4, 9, 13)]
     if name == "image_to_video_10_steps":
         return [studio.film(steps=10, schedule="align-your-steps")[6]]
     return [studio.film(seed={"image_to_video": 0, "text_to_video": 2, "from_core": 3}[name])[6]]

@@ -36,6 +36,7 @@ class Sheet:
     groups: list[dict[str, Any]] = field(default_factory=list)
     reroutes: list[dict[str, Any]] = field(default_factory=list)
     chains: dict[int, int] = field(default_factory=dict)  # link -> its last reroute
+    app: dict[str, Any] = field(default_factory=dict)  # what app mode reads of `extra`
 
     def node(
         self,
@@ -88,6 +89,15 @@ class Sheet:
         if parent:
             self.chains[link] = parent["id"]
 
+    def form(self, fields: Mapping[tuple[int, str], dict[str, Any]], output: int) -> None:
+        """Opens the workflow as a form of these widgets, each (node, name), beside what node `output` has saved.
+
+        What a field may say of itself: `description`, and the `height` of its picture in pixels. Its name is the
+        widget's, in the user's language. Read by editors with app mode (front end 1.41.13); others show the graph.
+        """
+        inputs = [[node, name, about] for (node, name), about in fields.items()]
+        self.app = {"linearData": {"inputs": inputs, "outputs": [output]}, "linearMode": True}
+
     def document(self) -> dict[str, Any]:
         """The workflow as the editor saves it."""
         for order, node in enumerate(self.nodes.values()):
@@ -98,6 +108,7 @@ class Sheet:
         if self.reroutes:
             extra["linkExtensions"] = [{"id": link, "parentId": last} for link, last in sorted(self.chains.items())]
             extra["reroutes"] = [{k: v for k, v in each.items() if k != "source"} for each in self.reroutes]
+        extra |= self.app
         return {
             "id": self.id,
             "revision": 0,

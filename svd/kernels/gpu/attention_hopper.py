@@ -14,6 +14,8 @@ from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import mbarrier, tma, warpgroup_mma, warpgroup_mma_wait
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from .launch import launch
+
 WIDTH = gl.constexpr(64)  # of a head
 QUERIES = gl.constexpr(192)  # of a tile, 64 for each warpgroup
 KEYS = gl.constexpr(128)  # of a step
@@ -28,7 +30,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     programs = min(tiles, torch.cuda.get_device_properties(q.device).multi_processor_count)
     scale = WIDTH.value**-0.5 * math.log2(math.e)
     described = [_described(x, rows) for x, rows in ((q, 64), (k, KEYS.value), (v, KEYS.value))]
-    _attend_space[(programs,)](*described, result, n, s, c, scale, num_warps=4)
+    launch(_attend_space, (programs,))(*described, result, n, s, c, scale, num_warps=4)
     return result
 
 

@@ -5,6 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 ROWS = 128  # of a tile
 
 
@@ -13,7 +15,7 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     k, n = x.shape[-1], weight.shape[0] // 2
     m = x.numel() // k
     result = torch.empty(*x.shape[:-1], n, device=x.device, dtype=x.dtype)
-    _geglu[(triton.cdiv(m, ROWS) * triton.cdiv(n, 64),)](
+    launch(_geglu, (triton.cdiv(m, ROWS) * triton.cdiv(n, 64),))(
         x, weight, bias, result, m, n, k, ROWS=ROWS, COLUMNS=64, DEPTH=32, num_warps=4, num_stages=4
     )
     return result

@@ -14,6 +14,8 @@ from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import mbarrier, tma, warpgroup_mma, warpgroup_mma_wait
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from .launch import launch
+
 COLUMNS = gl.constexpr(128)  # of a tile's result
 DEPTH = gl.constexpr(64)
 SLOTS = gl.constexpr(4)  # steps along k that are in shared memory or on their way
@@ -36,10 +38,10 @@ def geglu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     across = n // COLUMNS.value
     if k <= FEW and across <= processors:
         programs = across * min(processors // across, -(-m // 64))
-        _geglu_kept[(programs,)](rows, columns, bias, result, m, n, K=k, num_warps=4)
+        launch(_geglu_kept, (programs,))(rows, columns, bias, result, m, n, K=k, num_warps=4)
     else:
         programs = min(processors, across * -(-m // 128))
-        _geglu[(programs,)](rows, columns, bias, result, m, n, k, num_warps=4)
+        launch(_geglu, (programs,))(rows, columns, bias, result, m, n, k, num_warps=4)
     return result
 
 

@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 ROWS, CHANNELS = 64, 64  # of a tile
 ROWS_PER_SPLIT, MOST_SPLITS = 1024, 256
 
@@ -64,7 +66,7 @@ def _measure(
     c = x.shape[1]
     segments, splits = result.shape[:2]
     rows = x.numel() // (c * segments)
-    _moments[(segments * splits, triton.cdiv(c, CHANNELS))](
+    launch(_moments, (segments * splits, triton.cdiv(c, CHANNELS)))(
         x, x if y is None else y, x if add is None else add, x if share is None else share, to, result,
         c, to.shape[1], offset, rows, triton.cdiv(rows, splits), splits,
         SUMS=y is not None, ADDS=add is not None, SHARES=share is not None, WRITES=to is not x,
@@ -134,7 +136,7 @@ def affine(
     segments, splits, _, c = moments.shape
     scale, shift = torch.empty(2, segments, c, device=moments.device, dtype=torch.float32)
     channels = max(triton.next_power_of_2(c // groups), 16)
-    _affine[(clips, groups)](
+    launch(_affine, (clips, groups))(
         moments, moments if add is None else add, weight, bias, scale, shift,
         c, c // groups, segments // clips, splits, rows, triton.cdiv(rows, splits), eps,
         ADDS=add is not None, SPLITS=2048 // channels, CHANNELS=channels,
@@ -198,7 +200,7 @@ def apply(x: Tensor, scale: Tensor, shift: Tensor, silu: bool, in_place: bool = 
     segments, c = scale.shape
     rows = x.numel() // (c * segments)
     result = x if in_place else torch.empty_like(x)
-    _apply[(triton.cdiv(rows, 64), triton.cdiv(c, CHANNELS), segments)](
+    launch(_apply, (triton.cdiv(rows, 64), triton.cdiv(c, CHANNELS), segments))(
         x, scale, shift, result, c, rows, SILU=silu, ROWS=64, CHANNELS=CHANNELS
     )
     return result

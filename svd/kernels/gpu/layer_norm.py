@@ -5,6 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 
 def layer_norm(
     x: Tensor, add: Tensor | None, weight: Tensor, bias: Tensor, eps: float, copy: Tensor | None = None
@@ -19,7 +21,7 @@ def layer_norm(
     width = triton.next_power_of_2(c)
     warps = 1 if copy is None else 2  # of 1024 values each, as fast as any at these widths
     rows = max(1024 * warps // width, 1)
-    _layer_norm[(triton.cdiv(tokens, rows), images)](
+    launch(_layer_norm, (triton.cdiv(tokens, rows), images))(
         x, x if add is None else add, weight, bias, result, result if copy is None else copy, tokens, c, *steps, eps,
         ADDS=add is not None, COPIES=copy is not None, ROWS=rows, WIDTH=width, num_warps=warps,
     )  # fmt: skip

@@ -5,6 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 ROWS, CHANNELS = 64, 64  # of a tile
 
 
@@ -16,7 +18,7 @@ def mix(x: Tensor, y: Tensor, x_share: Tensor, y_share: Tensor, add: Tensor | No
     segments = 1 if add is None else len(add)
     rows = x.numel() // (segments * c)
     result = torch.empty_like(x)
-    _mix[(triton.cdiv(rows, ROWS), triton.cdiv(c, CHANNELS), segments)](
+    launch(_mix, (triton.cdiv(rows, ROWS), triton.cdiv(c, CHANNELS), segments))(
         x, y, x_share, y_share, x if add is None else add, result, c, rows,
         ADDS=add is not None, ROWS=ROWS, CHANNELS=CHANNELS,
     )  # fmt: skip

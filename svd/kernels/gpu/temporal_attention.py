@@ -5,6 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 MOST_FRAMES = 64
 WIDTHS = (16, 32, 64, 128)  # of a head
 
@@ -14,7 +16,7 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, frames: int)
     images, places, c = q.shape
     result = torch.empty(images, places, c, device=q.device, dtype=q.dtype)
     width = c // heads
-    _attend[(places * heads, images // frames)](
+    launch(_attend, (places * heads, images // frames))(
         q, k, v, result, heads, frames, places, q.stride(0), q.stride(1), width**-0.5 * 1.4426950408889634,
         WIDTH=width, FRAMES=max(triton.next_power_of_2(frames), 16), num_warps=1 if frames <= 32 else 4,
     )  # fmt: skip

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 ROWS, COLUMNS = 128, 128  # of a tile
 
 
@@ -21,7 +23,7 @@ def temporal_conv(
     c_out = len(weight)
     shape = (clips, c_out, frames, places)
     result = torch.empty(shape, device=x.device, dtype=x.dtype, memory_format=torch.channels_last)
-    _conv[(triton.cdiv(places, ROWS) * clips * frames * triton.cdiv(c_out, COLUMNS),)](
+    launch(_conv, (triton.cdiv(places, ROWS) * clips * frames * triton.cdiv(c_out, COLUMNS),))(
         x, weight, bias, x if onto is None else onto, x if share is None else share, result,
         c_in, c_out, frames, places, clips * frames, ONTO=onto is not None, SHARE=share is not None,
         ROWS=ROWS, COLUMNS=COLUMNS, DEPTH=64, num_warps=4,

@@ -5,6 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 ROWS, CHANNELS = 64, 64  # of a tile
 
 
@@ -12,7 +14,7 @@ def upsample(x: Tensor, height: int, width: int) -> Tensor:
     """(n c h w) -> (n c height width): the place (i, j) is the input's (i // 2, j // 2)."""
     n, c, h, w = x.shape
     result = torch.empty(n, c, height, width, device=x.device, dtype=x.dtype, memory_format=torch.channels_last)
-    _repeat[(n * height, triton.cdiv(width, ROWS), triton.cdiv(c, CHANNELS))](
+    launch(_repeat, (n * height, triton.cdiv(width, ROWS), triton.cdiv(c, CHANNELS)))(
         x, result, h, w, height, width, c, ROWS=ROWS, CHANNELS=CHANNELS
     )
     return result

@@ -11,6 +11,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
+from .launch import launch
+
 ROWS, CHANNELS = 64, 64  # of a tile
 MOST = 2**29  # values of the four maps at a time
 
@@ -33,7 +35,7 @@ def sum_taps(weight: Tensor) -> Tensor:
     c_out, c_in = weight.shape[:2]
     shape = (4 * c_out, c_in, 2, 2)
     result = torch.empty(shape, device=weight.device, dtype=weight.dtype, memory_format=torch.channels_last)
-    _sum_taps[(c_out, triton.cdiv(c_in, 256))](weight, result, c_out, c_in, CHANNELS=256)
+    launch(_sum_taps, (c_out, triton.cdiv(c_in, 256)))(weight, result, c_out, c_in, CHANNELS=256)
     return result
 
 
@@ -57,7 +59,7 @@ def _sum_taps(weight, result, c_out, c_in, CHANNELS: tl.constexpr):
 def interleave(phases: Tensor, bias: Tensor, result: Tensor) -> None:
     """Phases (n 4c h+1 w+1), and the bias, into result (n c 2h 2w)."""
     n, c, height, width = result.shape
-    _interleave[(n * height, triton.cdiv(width, ROWS), triton.cdiv(c, CHANNELS))](
+    launch(_interleave, (n * height, triton.cdiv(width, ROWS), triton.cdiv(c, CHANNELS)))(
         phases, bias, result, height, width, c, ROWS=ROWS, CHANNELS=CHANNELS
     )
 

@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .launch import launch
+
 MOST = 2**25  # scores at a time: 128 MiB
 
 
@@ -33,7 +35,9 @@ def weigh(scores: Tensor, scale: float, dtype: torch.dtype) -> tuple[Tensor, Ten
     rows, columns = scores.shape
     weights = torch.empty(rows, columns, device=scores.device, dtype=dtype)
     total = torch.empty(rows, 1, device=scores.device, dtype=torch.float32)
-    _exponentials[(rows,)](scores, weights, total, columns, scale * 1.4426950408889634, COLUMNS=2048, num_warps=8)
+    launch(_exponentials, (rows,))(
+        scores, weights, total, columns, scale * 1.4426950408889634, COLUMNS=2048, num_warps=8
+    )
     return weights, total
 
 

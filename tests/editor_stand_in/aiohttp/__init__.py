@@ -1,0 +1,2 @@
+class web:
+    Request = Response = object

@@ -1,0 +1,3 @@
+class args:
+    preview_method = None
+    vram_headroom = 0

@@ -1,0 +1,1 @@
+aimdo_enabled = False  # dynamic VRAM, which is on by default on an NVIDIA card

@@ -1,0 +1,2 @@
+def get_executing_context():
+    return None

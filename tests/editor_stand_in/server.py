@@ -1,0 +1,3 @@
+class PromptServer:
+    class instance:
+        client_id = None
