@@ -104,6 +104,7 @@ app.registerExtension({
     app.ui.settings.addEventListener("Comfy.ColorPalette.change", refresh)
     app.ui.settings.addEventListener(`${CORE_PREVIEW}.change`, ask)
     app.ui.settings.addEventListener(`${LANGUAGE}.change`, () => setTimeout(speak))
+    app.canvas.canvas.addEventListener("litegraph:set-graph", refresh) // a subgraph is entered or left
     window.addEventListener("focus", refresh) // who comes back may have fetched a checkpoint
   },
 
