@@ -28,6 +28,12 @@ function refresh() {
   }, 100)
 }
 
+/** Another graph is on view: a subgraph was entered or left. */
+function enter() {
+  ask()
+  refresh()
+}
+
 /** What the server answered may not be so any more. */
 function askAnew() {
   page.forget()
@@ -61,7 +67,7 @@ function wanted() {
 /** Tells the server, once a setting that is just being changed has its new value. */
 function ask() {
   setTimeout(() => {
-    if (api.clientId) page.askForClips(wanted())
+    if (api.clientId) page.askForClips(wanted(), app.canvas.graph !== root())
   })
 }
 
@@ -104,7 +110,7 @@ app.registerExtension({
     app.ui.settings.addEventListener("Comfy.ColorPalette.change", refresh)
     app.ui.settings.addEventListener(`${CORE_PREVIEW}.change`, ask)
     app.ui.settings.addEventListener(`${LANGUAGE}.change`, () => setTimeout(speak))
-    app.canvas.canvas.addEventListener("litegraph:set-graph", refresh) // a subgraph is entered or left
+    app.canvas.canvas.addEventListener("litegraph:set-graph", enter)
     window.addEventListener("focus", refresh) // who comes back may have fetched a checkpoint
   },
 

@@ -9,7 +9,7 @@ const EDGE = -10 // the editor's id of the end of a subgraph that its inputs com
 function outside(node, slot) {
   const { graph } = node
   const link = graph?.getLink?.(node.inputs[slot].link)
-  if (link?.origin_id !== EDGE) return undefined
+  if (Number(link?.origin_id) !== EDGE) return undefined
   const graphs = [graph.rootGraph, ...graph.rootGraph.subgraphs.values()]
   const holders = graphs.flatMap(({ nodes }) => nodes.filter(({ subgraph }) => subgraph === graph))
   return holders.length === 1 ? [holders[0], graph.inputs[link.origin_slot].name] : undefined
