@@ -309,7 +309,7 @@ class _ClipPreview:
     def show(self, step: int, total: int, denoised: Tensor) -> bool:
         """Whether this takes the place of core's preview.
 
-        Inside a subgraph only while the page is in one: from outside, its node shows core's preview and nothing of ours.
+        Inside a subgraph only while the page is in one: seen from outside, it has core's preview and nothing of ours.
         """
         if self._node is None or self._client not in _watching:
             return False
