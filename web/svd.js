@@ -12,6 +12,7 @@ import { Words } from "./svd/words.js"
 const LANGUAGE = "Comfy.Locale"
 const PREVIEW = "svd-nodes.clipPreview"
 const OURS = "StableVideo" // what the kinds of our nodes begin with
+const NARROWEST = 225 // a Vue node's least width; on the canvas, a new one could be too narrow for its title
 const CORE_PREVIEW = "Comfy.Execution.PreviewMethod" // of newer editors
 
 const words = new Words(async (name) => (await fetch(new URL(`svd/words/${name}`, import.meta.url))).json())
@@ -119,6 +120,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(OURS)) return
     const make = PANELS[node.comfyClass]
+    node.setSize([Math.max(node.size[0], NARROWEST), node.size[1]])
     if (make) panels.set(node, make(node, page))
     for (const widget of node.widgets ?? []) {
       const { callback } = widget

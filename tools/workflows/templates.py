@@ -72,11 +72,11 @@ def _chain(
     sheet.node(3, "StableVideoFitImage", (325, 595, 280, 110), {"image": (2, 0)}, **size)
     sheet.node(4, "StableVideoEncodeClip", (680, 75, 270, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (680, 215, 270, 130), {"vae": (1, 2), "image": (3, 0)}, seed=seed)
-    told_at = (990, 10 if sigmas else 75, 270, 110)
+    told_at = (990, 55 if sigmas else 75, 270, 110)
     sheet.node(6, "StableVideoCondition", told_at, {"embedding": (4, 0), "image_latent": (5, 0)}, **motion)
     links = {"model": (1, 0), "conditioning": (6, 0)}
     if sigmas:
-        sheet.node(7, "StableVideoSigmas", (990, 230, 270, 160), schedule="align-your-steps", steps=10)
+        sheet.node(7, "StableVideoSigmas", (990, 250, 270, 160), schedule="align-your-steps", steps=10)
         links["sigmas"] = (7, 0)
     sheet.node(8, "StableVideoSample", (1315, 0, 255, 290), links, **settings, seed=seed)
     sheet.node(9, "StableVideoDecode", (680, 595, 270, 80), {"vae": (1, 2), "latent": (8, 0)})
@@ -198,18 +198,18 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(2, "LoadImage", (15, 520, 275, 330), **PICTURE)
     sheet.group("One picture for both", (0, 440, 305, 440), BLUE)
     _core_chain(sheet)
-    sheet.node(1, "StableVideoLoadCheckpoint", (345, 490, 255, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (345, 755, 255, 110), {"image": (2, 0)}, **LARGE)
-    sheet.node(4, "StableVideoEncodeClip", (655, 590, 265, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (655, 725, 265, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.node(6, "StableVideoCondition", (942, 590, 250, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
-    sheet.node(8, "StableVideoSample", (1214, 500, 235, 290), {"model": (1, 0), "conditioning": (6, 0)})
-    sheet.node(9, "StableVideoDecode", (1486, 500, 264, 80), {"vae": (1, 2), "latent": (8, 0)})
-    sheet.node(10, "CreateVideo", (1486, 710, 264, 80), {"images": (9, 0)}, fps=7)
-    sheet.node(11, "SaveVideo", (1780, 500, 235, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
-    sheet.route(9, "vae", (628, 660), (628, 924), (1467, 924), (1467, 640))
-    sheet.route(10, "images", (1765, 520), (1765, 645), (1469, 658))
-    sheet.group("The same with svd-nodes", (330, 415, 1695, 525), GREEN)
+    sheet.node(1, "StableVideoLoadCheckpoint", (330, 490, 276, 122), **XT)
+    sheet.node(3, "StableVideoFitImage", (330, 755, 276, 110), {"image": (2, 0)}, **LARGE)
+    sheet.node(4, "StableVideoEncodeClip", (644, 590, 265, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (644, 725, 265, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(6, "StableVideoCondition", (929, 590, 248, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
+    sheet.node(8, "StableVideoSample", (1197, 500, 252, 290), {"model": (1, 0), "conditioning": (6, 0)})
+    sheet.node(9, "StableVideoDecode", (1484, 500, 264, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(10, "CreateVideo", (1484, 710, 264, 80), {"images": (9, 0)}, fps=7)
+    sheet.node(11, "SaveVideo", (1778, 500, 235, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
+    sheet.route(9, "vae", (625, 660), (625, 924), (1466, 924), (1466, 640))
+    sheet.route(10, "images", (1763, 520), (1763, 645), (1468, 658))
+    sheet.group("The same with svd-nodes", (318, 415, 1705, 525), GREEN)
     return sheet.document()
 
 
@@ -217,7 +217,7 @@ def _core_chain(sheet: Sheet) -> None:
     name = XT["checkpoint"]
     # Its id for a title: core's own differs between editors, and is too long for the box.
     loader = "ImageOnlyCheckpointLoader"
-    sheet.node(20, loader, (345, 0, 260, 98), title=loader, ckpt_name=name)
+    sheet.node(20, loader, (330, 0, 275, 98), title=loader, ckpt_name=name)
     sheet.node(21, "VideoLinearCFGGuidance", (665, 0, 270, 58), {"model": (20, 0)}, min_cfg=1)
     links = {"clip_vision": (20, 1), "init_image": (2, 0), "vae": (20, 2)}
     told: Values = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
@@ -228,10 +228,10 @@ def _core_chain(sheet: Sheet) -> None:
     sheet.node(24, "VAEDecode", (1345, 0, 230, 46), {"samples": (23, 0), "vae": (20, 2)})
     sheet.node(25, "CreateVideo", (1345, 180, 230, 80), {"images": (24, 0)}, fps=7)
     sheet.node(26, "SaveVideo", (1640, 0, 290, 360), {"video": (25, 0)}, filename_prefix="svd_core")
-    sheet.route(22, "init_image", (318, 500), (318, 260))
+    sheet.route(22, "init_image", (311, 500), (311, 260))
     sheet.route(24, "vae", (635, 200), (635, 372), (1315, 372))
     sheet.route(25, "images", (1606, 30), (1606, 105), (1325, 118))
-    sheet.group("With the editor's own nodes", (330, -80, 1695, 482), ROSE)
+    sheet.group("With the editor's own nodes", (318, -80, 1705, 482), ROSE)
 
 
 TEMPLATES: dict[str, Callable[[Mapping[str, Info]], dict[str, Any]]] = {
