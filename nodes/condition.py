@@ -6,6 +6,7 @@ from torch import Tensor
 
 from . import wires
 from .host import io
+from .listing import found_by
 
 if TYPE_CHECKING:
     from ..svd.conditioning import ImageLatent
@@ -19,6 +20,7 @@ class Condition(io.ComfyNode):
             display_name="SVD Conditioning",
             category=wires.CATEGORY,
             description="Brings together what the model is told: what is in the picture, where, and how it moves.",
+            **found_by("motion", "motion bucket", "fps"),
             inputs=[
                 wires.Embedding.Input("embedding", tooltip="What CLIP saw, from SVD CLIP Encode."),
                 wires.ImageLatent.Input("image_latent", tooltip="The picture's latent, from SVD VAE Encode."),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .listing import ADVANCED, found_by
 from .needs import decoding_work
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Decode(io.ComfyNode):
             display_name="SVD VAE Decode",
             category=wires.CATEGORY,
             description="Turns the video's latent into frames with the temporal decoder.",
+            **found_by("latent to video", "video", "frames"),
             inputs=[
                 wires.Vae.Input("vae", tooltip="The VAE of Load SVD Checkpoint."),
                 io.Latent.Input("latent", tooltip="The video's latent, from the SVD Sampler."),
@@ -27,6 +29,7 @@ class Decode(io.ComfyNode):
                     default=14,
                     min=1,
                     max=1024,
+                    **ADVANCED,
                     tooltip="How many frames are decoded together. Lower needs less memory, higher flickers less. It "
                     "is part of the result: the same number gives the same video on every card.",
                 ),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import check, memory, shortage, wires
 from .host import Network, io, result_device
+from .listing import ADVANCED, found_by
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -27,6 +28,7 @@ class EncodeClip(io.ComfyNode):
             category=wires.CATEGORY,
             description="Tells the model what is in the picture. The whole picture is squashed to CLIP's square, not "
             "cropped, as the model was trained.",
+            **found_by("clip vision"),
             inputs=[
                 wires.Clip.Input("clip", tooltip="The CLIP image encoder of Load SVD Checkpoint."),
                 io.Image.Input("image", tooltip="The fitted picture; the same as for SVD VAE Encode."),
@@ -55,6 +57,7 @@ class EncodeLatent(io.ComfyNode):
             display_name="SVD VAE Encode",
             category=wires.CATEGORY,
             description="Turns the picture into the latent that every frame of the video starts from.",
+            **found_by("image to latent", "augmentation_level"),
             inputs=[
                 wires.Vae.Input("vae", tooltip="The VAE of Load SVD Checkpoint."),
                 io.Image.Input(
@@ -67,6 +70,7 @@ class EncodeLatent(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.01,
+                    **ADVANCED,
                     tooltip="Noise added to the picture first. A little lets things move more freely; much of it makes "
                     "the video differ from the picture. The model is told the strength.",
                 ),

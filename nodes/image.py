@@ -5,6 +5,7 @@ from torch import Tensor
 from ..svd.image import FITS, fit_image
 from . import check, wires
 from .host import io
+from .listing import found_by
 
 
 class FitImage(io.ComfyNode):
@@ -15,6 +16,7 @@ class FitImage(io.ComfyNode):
             display_name="Fit Image for SVD",
             category=wires.CATEGORY,
             description="Brings pictures to the size of the video, once, for CLIP and the VAE alike.",
+            **found_by("resize", "crop", "picture"),
             inputs=[
                 io.Image.Input(
                     "image",

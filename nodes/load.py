@@ -5,6 +5,7 @@ from typing import Any
 
 from . import check, host, wires
 from .host import io
+from .listing import found_by
 from .memory import MODES, choose
 
 log = logging.getLogger("svd_nodes")
@@ -20,6 +21,7 @@ class LoadCheckpoint(io.ComfyNode):
             display_name="Load SVD Checkpoint",
             category=wires.CATEGORY,
             description="Loads the three networks of a Stable Video Diffusion checkpoint.",
+            **found_by("stable video diffusion", "svd_xt", "image to video", "img2vid", "i2v"),
             inputs=[
                 io.Combo.Input(
                     "checkpoint",

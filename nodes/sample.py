@@ -10,6 +10,7 @@ from ..svd.errors import InputError
 from ..svd.guidance import SHAPES, guidance_scale
 from . import check, memory, shortage, wires
 from .host import Network, io, progress
+from .listing import ADVANCED, found_by
 from .needs import sampling_work
 from .preview import own_colours
 
@@ -27,6 +28,9 @@ class Sample(io.ComfyNode):
             category=wires.CATEGORY,
             description="Makes the video, as a latent: from noise to frames in Euler steps. Several pictures make "
             "several clips, each with its own noise.",
+            **found_by(
+                "stable video diffusion", "image to video", "img2vid", "i2v", "animate picture", "video", "motion"
+            ),
             inputs=_inputs(),
             outputs=[
                 io.Latent.Output(
@@ -163,6 +167,7 @@ def _inputs() -> list[io.Input]:
             max=1000.0,
             step=0.1,
             optional=True,
+            **ADVANCED,
             tooltip="Fresh noise added along the way, S_churn of the EDM paper. 0 adds none.",
         ),
     ]

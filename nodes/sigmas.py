@@ -6,6 +6,7 @@ from ..svd.edm import RHO, SIGMA_MAX, SIGMA_MIN, align_your_steps_sigmas, karras
 from ..svd.errors import InputError
 from . import check, wires
 from .host import io
+from .listing import ADVANCED, found_by
 
 SCHEDULES = ["karras", "align-your-steps"]
 
@@ -18,6 +19,7 @@ class Sigmas(io.ComfyNode):
             display_name="SVD Sigmas",
             category=wires.CATEGORY,
             description="The noise levels the sampler goes through. Without this node it uses karras and its defaults.",
+            **found_by("scheduler", "karras", "align your steps"),
             inputs=[
                 io.Combo.Input(
                     "schedule",
@@ -36,6 +38,7 @@ class Sigmas(io.ComfyNode):
                     max=10000.0,
                     step=0.001,
                     round=False,
+                    **ADVANCED,
                     tooltip="Noise level of the first step. 700 starts from nothing; lower it, for example to 5, to "
                     "keep part of a latent given to the sampler.",
                 ),
@@ -46,6 +49,7 @@ class Sigmas(io.ComfyNode):
                     max=10000.0,
                     step=0.0001,
                     round=False,
+                    **ADVANCED,
                     tooltip="Noise level of the last step but the end, which is always 0.",
                 ),
                 io.Float.Input(
@@ -55,6 +59,7 @@ class Sigmas(io.ComfyNode):
                     max=100.0,
                     step=0.1,
                     round=False,
+                    **ADVANCED,
                     tooltip="karras only: how closely the steps gather at low noise. 7 is usual; 1 spaces them evenly.",
                 ),
             ],

@@ -13,6 +13,7 @@ from record_object_info import standalone as derived_info
 from svd_nodes.nodes import NODES
 from svd_nodes.nodes.host import folders, standalone
 from svd_nodes.nodes.host import standalone_io as io
+from svd_nodes.nodes.host.supported import supported
 from svd_nodes.svd.errors import InputError
 
 INFO = derived_info()
@@ -191,3 +192,21 @@ def test_problem_asks_a_node_about_the_inputs_it_names():
 def test_every_node_has_a_help_page(node):
     page = Path(__file__).parents[1] / "web" / "docs" / f"{node}.md"
     assert page.read_text().startswith(f"# {INFO[node]['display_name']}\n")
+
+
+def test_an_older_editor_is_not_told_what_it_does_not_know():
+    def older(node_id: str, description: str = "") -> None: ...
+
+    assert supported(older, description="short", search_aliases=["video"]) == {"description": "short"}
+    assert supported(io.Schema, search_aliases=["video"]) == {"search_aliases": ["video"]}
+
+
+def test_what_few_change_is_advanced_and_nothing_else():
+    told = {
+        name
+        for info in INFO.values()
+        for group in info["input"].values()
+        for name, (_, options, *_) in group.items()
+        if options.get("advanced")
+    }
+    assert told == {"noise_aug_strength", "churn", "frames_per_chunk", "sigma_min", "sigma_max", "rho"}

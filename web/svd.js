@@ -12,6 +12,7 @@ import { Words } from "./svd/words.js"
 const LANGUAGE = "Comfy.Locale"
 const PREVIEW = "svd-nodes.clipPreview"
 const OURS = "StableVideo" // what the kinds of our nodes begin with
+const NARROWEST = 225 // a Vue node's least width; on the canvas, a new one could be too narrow for its title
 const CORE_PREVIEW = "Comfy.Execution.PreviewMethod" // of newer editors
 
 const words = new Words(async (name) => (await fetch(new URL(`svd/words/${name}`, import.meta.url))).json())
@@ -26,6 +27,12 @@ function refresh() {
     colour(app.canvas)
     for (const node of app.canvas.graph?.nodes ?? []) panels.get(node)?.update()
   }, 100)
+}
+
+/** Another graph is on view: a subgraph was entered or left. */
+function enter() {
+  ask()
+  refresh()
 }
 
 /** What the server answered may not be so any more. */
@@ -61,7 +68,7 @@ function wanted() {
 /** Tells the server, once a setting that is just being changed has its new value. */
 function ask() {
   setTimeout(() => {
-    if (api.clientId) page.askForClips(wanted())
+    if (api.clientId) page.askForClips(wanted(), app.canvas.graph !== root())
   })
 }
 
@@ -104,6 +111,7 @@ app.registerExtension({
     app.ui.settings.addEventListener("Comfy.ColorPalette.change", refresh)
     app.ui.settings.addEventListener(`${CORE_PREVIEW}.change`, ask)
     app.ui.settings.addEventListener(`${LANGUAGE}.change`, () => setTimeout(speak))
+    app.canvas.canvas.addEventListener("litegraph:set-graph", enter)
     window.addEventListener("focus", refresh) // who comes back may have fetched a checkpoint
   },
 
@@ -112,6 +120,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(OURS)) return
     const make = PANELS[node.comfyClass]
+    node.setSize([Math.max(node.size[0], NARROWEST), node.size[1]])
     if (make) panels.set(node, make(node, page))
     for (const widget of node.widgets ?? []) {
       const { callback } = widget

@@ -7,6 +7,7 @@ line started in the editor's folder could.
 import sys
 from typing import TYPE_CHECKING
 
+from .supported import supported
 from .work import Work
 
 if TYPE_CHECKING or "comfy_api" not in sys.modules:
@@ -65,5 +66,6 @@ __all__ = [
     "seconds_for",
     "serve_page",
     "storage_device",
+    "supported",
     "work_device",
 ]

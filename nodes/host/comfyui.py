@@ -309,14 +309,14 @@ class _ClipPreview:
     def show(self, step: int, total: int, denoised: Tensor) -> bool:
         """Whether this takes the place of core's preview.
 
-        Not inside a subgraph: from outside, its node shows core's preview and nothing of ours.
+        Inside a subgraph only while the page is in one: seen from outside, it has core's preview and nothing of ours.
         """
         if self._node is None or self._client not in _watching:
             return False
         if step == total or time.monotonic() - self._sent >= self.SECONDS:
             self._sent = time.monotonic()
             self._send(step, total, film_strip(denoised, self._frames, self._colours))
-        return ":" not in self._node
+        return ":" not in self._node or _watching[self._client]
 
     def _send(self, step: int, total: int, strip: Strip) -> None:
         told = {"node": self._node, "step": step, "total": total, "frames": strip.frames}
@@ -324,7 +324,7 @@ class _ClipPreview:
         PromptServer.instance.send_sync("svd-nodes.clip", told, self._client)
 
 
-_watching: set[str] = set()  # clients that asked for moving previews
+_watching: dict[str, bool] = {}  # clients that asked for moving previews -> whether each is inside a subgraph
 _seconds: dict[Hashable, dict[float, float]] = {}  # that amounts of a kind of work took the last time
 
 
@@ -344,9 +344,12 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
     async def previews(request: web.Request) -> web.Response:
         try:
             match await request.json():
-                case {"wanted": bool(wanted), "client": str(client)}:
-                    _watching.intersection_update(server.sockets)
-                    (_watching.add if wanted else _watching.discard)(client)
+                case {"wanted": bool(wanted), "client": str(client), **more}:
+                    for gone in _watching.keys() - server.sockets.keys() - {client}:
+                        del _watching[gone]
+                    _watching.pop(client, None)
+                    if wanted:
+                        _watching[client] = more.get("inside") is True
                     return web.json_response({})
         except ValueError:
             pass

@@ -17,10 +17,11 @@ class Input:
     display_name: str | None = None
     optional: bool = False
     tooltip: str | None = None
+    advanced: bool | None = None
     widget: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        told = {"display_name": self.display_name, "tooltip": self.tooltip, **self.widget}
+        told = {"display_name": self.display_name, "tooltip": self.tooltip, "advanced": self.advanced, **self.widget}
         return {key: value for key, value in told.items() if value is not None}
 
 
@@ -49,11 +50,12 @@ class WireType:
         display_name: str | None = None,
         optional: bool = False,
         tooltip: str | None = None,
+        advanced: bool | None = None,
         **widget: Any,
     ) -> Input:
         if unknown := set(widget) - set(self._settings):
             raise TypeError(f"An input of type {self.io_type} has no setting called {', '.join(sorted(unknown))}.")
-        return Input(self.io_type, id, display_name, optional, tooltip, self._always | widget)
+        return Input(self.io_type, id, display_name, optional, tooltip, advanced, self._always | widget)
 
     def Output(
         self,
@@ -93,6 +95,7 @@ class Schema:
     inputs: list[Input] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     description: str = ""
+    search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
 
 
@@ -161,4 +164,5 @@ class ComfyNode:
             "deprecated": False,
             "experimental": False,
             "api_node": False,
+            "search_aliases": schema.search_aliases or None,
         }

@@ -22,7 +22,7 @@ import pytest
 import torch
 from comfyui.server import REPOSITORY, Refused, Server, running_server
 from PIL import Image
-from record_object_info import RECORD, without_place
+from record_object_info import LATER, RECORD, without, without_place
 
 from svd_nodes.headless.core_images import ImageStitch
 from svd_nodes.nodes import NODES
@@ -128,12 +128,12 @@ def test_the_pack_loads_without_a_warning(server):
 
 
 def test_object_info_equals_the_record(server):
-    """In all that is recorded: newer editors say more about a node."""
-    shown = server.get("/object_info")
+    """In all that is recorded: newer editors say more about a node, and older ones not yet all of it."""
     ours = {node.GET_SCHEMA().node_id for node in NODES}
-    record = read(RECORD)
+    shown = {id: info for id, info in server.get("/object_info").items() if id in ours}
+    record = without({name for name in LATER if f'"{name}"' not in json.dumps(shown)}, read(RECORD))
     assert record.keys() == ours
-    assert as_recorded(without_place({id: shown[id] for id in ours}), record) == record
+    assert as_recorded(without_place(shown), record) == record
 
 
 def as_recorded(shown: Any, record: Any) -> Any:

@@ -94,3 +94,36 @@ test("an execution id leads into subgraphs", () => {
   assert.equal(graph.nodeAt(holds({ 3: outer }), "3"), outer)
   assert.equal(graph.nodeAt(holds({ 3: outer }), "4:7"), undefined)
 })
+
+/** A sampler in a subgraph whose settings stand on `holders`, the nodes outside that are this subgraph. */
+function within(...settings) {
+  const graph = {
+    inputs: [{ name: "length" }, { name: "model" }],
+    getLink: (id) => ({ origin_id: -10, origin_slot: id }),
+  }
+  const loader = node("StableVideoLoadCheckpoint", { checkpoint: "a.safetensors" })
+  const holders = settings.map((length) => node("a-b-c", { length }, { model: loader }, { subgraph: graph }))
+  graph.rootGraph = {
+    nodes: [loader, ...holders],
+    subgraphs: new Map([["a-b-c", Object.assign(graph, { nodes: [] })]]),
+  }
+  const sampler = node(
+    "StableVideoSample",
+    { frames: 25, steps: 30 },
+    { frames: undefined, model: undefined },
+    { graph },
+  )
+  for (const [slot, input] of sampler.inputs.entries()) input.link = slot
+  return Object.assign(sampler, { isInputConnected: () => true })
+}
+
+test("inside a subgraph, what comes from its edge is what stands on its node outside", () => {
+  assert.equal(graph.setting(within(14), "frames"), 14)
+  assert.equal(graph.setting(within(14), "steps"), 30)
+  assert.equal(graph.samplerSettings(within(14)).checkpoint, "a.safetensors")
+})
+
+test("where several nodes are one subgraph, it is not known", () => {
+  assert.equal(graph.setting(within(14, 25), "frames"), undefined)
+  assert.equal(graph.upstream(within(14, 25), "model"), undefined)
+})

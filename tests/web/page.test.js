@@ -85,6 +85,6 @@ test("a picture's size, wherever the loading node took it from", async () => {
 
 test("the server is told whether clips are wanted", async () => {
   const { asked, page } = fake()
-  await page.askForClips(true)
-  assert.deepEqual(asked, [["/svd-nodes/previews", '{"client":"me","wanted":true}']])
+  await page.askForClips(true, false)
+  assert.deepEqual(asked, [["/svd-nodes/previews", '{"client":"me","wanted":true,"inside":false}']])
 })

@@ -14,7 +14,19 @@ globalThis.ResizeObserver = class {
 
 /** A node with a panel that takes 64 at first; `shows` changes the height of what is in it. */
 function fake(height) {
-  const element = () => ({ append() {}, hidden: false })
+  const element = () => ({
+    hidden: false,
+    tall: 15,
+    get offsetHeight() {
+      return this.hidden ? 0 : this.tall
+    },
+    set offsetHeight(tall) {
+      this.tall = tall
+    },
+    append(child) {
+      this.lastChild = child
+    },
+  })
   const node = {
     graph: {},
     size: [240, height],
@@ -36,7 +48,7 @@ function fake(height) {
     observed()
     return node.size[1]
   }
-  return { node, shows }
+  return { node, shows, panel }
 }
 
 const LEAST = WIDGETS + 64 + 12
@@ -76,4 +88,23 @@ test("a height chosen before the panel grew is the one that is saved", () => {
   const { node, shows } = fake(LEAST + 20)
   shows(97)
   assert.deepEqual(node.serialize().size, [240, LEAST + 20])
+})
+
+test("a Vue node, which grows by itself, is saved without the height of a sentence", (test) => {
+  globalThis.LiteGraph = { vueNodesMode: true }
+  test.after(() => delete globalThis.LiteGraph)
+  const { node, shows, panel } = fake(LEAST)
+  const settled = (size, tall) => {
+    node.size = [240, size]
+    shows(tall)
+    return node.serialize().size[1]
+  }
+  assert.equal(settled(LEAST, 64), LEAST)
+  panel.showError("wrong")
+  assert.equal(settled(LEAST + 18, 82), LEAST)
+  assert.equal(settled(LEAST + 118, 82), LEAST + 100, "made higher by hand meanwhile")
+  panel.showError()
+  assert.equal(settled(LEAST + 10, 64), LEAST + 10)
+  panel.showError("wrong")
+  assert.equal(settled(LEAST + 18, 82), LEAST + 10, "a part of the sentence had its place already")
 })

@@ -10,6 +10,8 @@ from .sheet import Sheet
 
 NAME = "SVD Image to Video"
 ABOUT = "Turns a picture into the frames of a video with Stable Video Diffusion. Connect Load Image and Create Video."
+SEARCHED = ["stable video diffusion", "img2vid", "i2v", "animate picture", "video", "motion"]  # beside its name
+EXTRA = {"BlueprintDescription": ABOUT, "BlueprintSearchAliases": SEARCHED}
 INPUT, OUTPUT = -10, -20  # the ids that the editor gives to a subgraph's two ends
 SPACE = uuid.UUID("0f2a6f1e-7c34-4d0b-9d57-41a9c2b8e707")
 
@@ -65,20 +67,20 @@ def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
         "groups": [],
         "definitions": {"subgraphs": [_definition(id, inside, infos, inputs)]},
         "config": {},
-        "extra": {"BlueprintDescription": ABOUT},
+        "extra": EXTRA,
         "version": 0.4,
     }
 
 
 def _inside(infos: Mapping[str, Info]) -> Sheet:
     sheet = Sheet(str(uuid.uuid5(SPACE, "inside")), infos)
-    sheet.node(1, "StableVideoLoadCheckpoint", (0, 0, 270, 122), checkpoint="svd_xt.safetensors")
-    sheet.node(3, "StableVideoFitImage", (0, 200, 270, 110))
-    sheet.node(4, "StableVideoEncodeClip", (345, 90, 235, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (345, 220, 235, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.node(6, "StableVideoCondition", (655, 90, 235, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
-    sheet.node(8, "StableVideoSample", (965, 0, 240, 290), {"model": (1, 0), "conditioning": (6, 0)})
-    sheet.node(9, "StableVideoDecode", (1280, 0, 230, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(1, "StableVideoLoadCheckpoint", (0, 0, 280, 122), checkpoint="svd_xt.safetensors")
+    sheet.node(3, "StableVideoFitImage", (0, 260, 280, 110))
+    sheet.node(4, "StableVideoEncodeClip", (355, 90, 280, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (355, 240, 280, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(6, "StableVideoCondition", (710, 90, 270, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
+    sheet.node(8, "StableVideoSample", (1055, 0, 255, 290), {"model": (1, 0), "conditioning": (6, 0)})
+    sheet.node(9, "StableVideoDecode", (1385, 0, 280, 80), {"vae": (1, 2), "latent": (8, 0)})
     return sheet
 
 
@@ -104,7 +106,7 @@ def _definition(id: str, inside: Sheet, infos: Mapping[str, Info], inputs: list[
         "config": {},
         "name": NAME,
         "inputNode": {"id": INPUT, "bounding": [-260, 0, 160, height + 40]},
-        "outputNode": {"id": OUTPUT, "bounding": [1600, 0, 120, 60]},
+        "outputNode": {"id": OUTPUT, "bounding": [1740, 0, 120, 60]},
         "inputs": [
             {
                 "id": str(uuid.uuid5(SPACE, f"input {socket['name']}")),
@@ -121,14 +123,14 @@ def _definition(id: str, inside: Sheet, infos: Mapping[str, Info], inputs: list[
                 "name": "frames",
                 "type": "IMAGE",
                 "linkIds": [len(links)],
-                "pos": [1620, 20],
+                "pos": [1760, 20],
             }
         ],
         "widgets": [],
         "nodes": list(inside.nodes.values()),
         "groups": [],
         "links": links,
-        "extra": {"BlueprintDescription": ABOUT},
+        "extra": EXTRA,
     }
 
 

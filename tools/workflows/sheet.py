@@ -20,7 +20,7 @@ MODEL_FILES = {
     "sd_xl_base_1.0.safetensors": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/"
     "sd_xl_base_1.0.safetensors",
 }
-MARGIN = 60, 131  # pixels of the window: newer editors lay a side bar and a top bar over the drawing
+MARGIN = 60, 158  # pixels of the window: newer editors lay a side bar and two rows of bars over the drawing
 BLUE, GREEN, GOLD, ROSE = "#3f789e", "#8A8", "#b58b2a", "#A88"
 
 

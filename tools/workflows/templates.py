@@ -1,6 +1,8 @@
 """The templates, one function each: which nodes, where they stand, and how the wires go round them.
 
-A window of 1600 x 900 shows 2105 x 1184 of a template as it opens, and 2620 x 1475 of `compare_motion`.
+A window of 1600 x 900 shows 2105 x 1184 of a template as it opens, and 2667 x 1500 of `compare_motion`.
+Vue nodes are higher than those on the canvas, higher still with their advanced inputs or an error, and give a label two
+fifths of their width: groups and columns have room for both.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ FORM: dict[tuple[int, str], Values] = {  # of `_chain`, for those who want no gr
     (6, "motion_bucket_id"): {"description": "How much moves, from 1 to 255"},
     (8, "seed"): {"description": "Another seed, another video"},
 }
-BETWEEN = 290  # one column of `compare_motion` and the next
+FIRST, WIDE, BETWEEN = 715, 255, 305  # the columns of `compare_motion`: where, how wide, from one to the next
 
 
 def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
 
 def image_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("8c0f7c5a-6a33-4f0e-8f42-9f6f0f4b2b02", infos)
-    sheet.note(12, (0, -20, 295, 440), notes.IMAGE_TO_VIDEO)
+    sheet.note(12, (0, -20, 295, 490), notes.IMAGE_TO_VIDEO)
     _chain(sheet, XT, LARGE, {}, {}, "svd")
     return sheet.document()
 
@@ -53,7 +55,7 @@ def _chain(
     sheet: Sheet,
     checkpoint: dict[str, Any],
     size: Values,
-    told: dict[str, Any],
+    motion: dict[str, Any],
     settings: dict[str, Any],
     prefix: str,
     sigmas: bool = False,
@@ -64,31 +66,31 @@ def _chain(
     The sampler has a column of its own: it grows when it shows the clip. Save Video holds a square
     preview of its own width; newer editors show it above their minimap in a window of 1600 x 757.
     """
-    bottom = 530 if sigmas else 445
-    sheet.node(1, "StableVideoLoadCheckpoint", (325, 0, 270, 122), **checkpoint)
-    sheet.node(2, "LoadImage", (15, 550, 270, 330), **PICTURE)
-    sheet.node(3, "StableVideoFitImage", (325, 550, 270, 110), {"image": (2, 0)}, **size)
-    sheet.node(4, "StableVideoEncodeClip", (670, 90, 235, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (670, 220, 235, 130), {"vae": (1, 2), "image": (3, 0)}, seed=seed)
-    told_at = (945, 55 if sigmas else 90, 235, 110)
-    sheet.node(6, "StableVideoCondition", told_at, {"embedding": (4, 0), "image_latent": (5, 0)}, **told)
+    told = 575 if sigmas else 475
+    sheet.node(1, "StableVideoLoadCheckpoint", (325, 0, 280, 122), **checkpoint)
+    sheet.node(2, "LoadImage", (15, 595, 275, 290), **PICTURE)
+    sheet.node(3, "StableVideoFitImage", (325, 595, 280, 110), {"image": (2, 0)}, **size)
+    sheet.node(4, "StableVideoEncodeClip", (680, 75, 270, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (680, 215, 270, 130), {"vae": (1, 2), "image": (3, 0)}, seed=seed)
+    told_at = (990, 55 if sigmas else 75, 270, 110)
+    sheet.node(6, "StableVideoCondition", told_at, {"embedding": (4, 0), "image_latent": (5, 0)}, **motion)
     links = {"model": (1, 0), "conditioning": (6, 0)}
     if sigmas:
-        sheet.node(7, "StableVideoSigmas", (945, 245, 235, 160), schedule="align-your-steps", steps=10)
+        sheet.node(7, "StableVideoSigmas", (990, 250, 270, 160), schedule="align-your-steps", steps=10)
         links["sigmas"] = (7, 0)
-    sheet.node(8, "StableVideoSample", (1235, 0, 240, 290), links, **settings, seed=seed)
-    sheet.node(9, "StableVideoDecode", (670, 550, 235, 80), {"vae": (1, 2), "latent": (8, 0)})
-    sheet.node(10, "CreateVideo", (945, 550, 235, 80), {"images": (9, 0)}, fps=7)
-    sheet.node(11, "SaveVideo", (1555, 0, 335, 450), {"video": (10, 0)}, filename_prefix=prefix)
-    sheet.route(9, "vae", (617, 130), (617, 440))
-    sheet.route(9, "latent", (1505, 110), (1505, 710), (640, 700))
-    sheet.route(11, "video", (1207, 640), (1225, 735), (1525, 735), (1525, 330))
-    sheet.group("1 · Model", (310, -80, 300, 265), BLUE)
-    sheet.group("2 · Picture", (0, 470, 610, 425), BLUE)
-    sheet.group("3 · What the sampler is told", (655, -80, 540, bottom), GREEN)
-    sheet.group("4 · Sample", (1220, -80, 270, 765), GOLD)
-    sheet.group("5 · Decode", (655, 470, 540, 215), GOLD)
-    sheet.group("6 · Save", (1540, -80, 365, 545), ROSE)
+    sheet.node(8, "StableVideoSample", (1315, 0, 255, 290), links, **settings, seed=seed)
+    sheet.node(9, "StableVideoDecode", (680, 595, 270, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(10, "CreateVideo", (990, 595, 270, 80), {"images": (9, 0)}, fps=7)
+    sheet.node(11, "SaveVideo", (1650, 0, 335, 450), {"video": (10, 0)}, filename_prefix=prefix)
+    sheet.route(9, "vae", (642, 130), (642, 490))
+    sheet.route(9, "latent", (1602, 110), (1602, 775), (650, 765))
+    sheet.route(11, "video", (1287, 685), (1305, 800), (1618, 800), (1618, 330))
+    sheet.group("1 · Model", (310, -80, 310, 305), BLUE)
+    sheet.group("2 · Picture", (0, 515, 620, 425), BLUE)
+    sheet.group("3 · What the sampler is told", (665, -80, 610, told), GREEN)
+    sheet.group("4 · Sample", (1300, -80, 285, 825), GOLD)
+    sheet.group("5 · Decode", (665, 515, 610, 230), GOLD)
+    sheet.group("6 · Save", (1635, -80, 365, 545), ROSE)
     sheet.form(FORM, output=11)
 
 
@@ -97,116 +99,117 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("2d7b9c14-58ae-4b0f-9a61-c07f3e51d404", infos)
     sheet.note(18, (0, -20, 295, 370), notes.TEXT_TO_VIDEO)
     _picture_from_words(sheet)
-    sheet.node(1, "StableVideoLoadCheckpoint", (32, 500, 262, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (32, 735, 262, 110), {"image": (16, 0)}, **LARGE)
-    sheet.node(4, "StableVideoEncodeClip", (360, 590, 235, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (360, 720, 235, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.node(6, "StableVideoCondition", (635, 590, 235, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
-    sheet.node(8, "StableVideoSample", (925, 500, 240, 290), {"model": (1, 0), "conditioning": (6, 0)})
-    sheet.node(9, "StableVideoDecode", (1240, 500, 230, 80), {"vae": (1, 2), "latent": (8, 0)})
-    sheet.node(10, "CreateVideo", (1240, 700, 230, 80), {"images": (9, 0)}, fps=7)
-    sheet.node(11, "SaveVideo", (1555, 500, 335, 390), {"video": (10, 0)}, filename_prefix="svd_text")
-    sheet.route(3, "image", (1613, 60), (1613, 398), (6, 398), (6, 695))
-    sheet.route(9, "vae", (325, 620), (325, 890), (1205, 890), (1205, 620))
-    sheet.route(10, "images", (1490, 520), (1490, 630), (1215, 640))
-    sheet.group("2 · Model and size", (18, 420, 290, 485), BLUE)
-    sheet.group("3 · What the sampler is told", (345, 420, 540, 445), GREEN)
-    sheet.group("4 · Sample", (910, 420, 270, 445), GOLD)
-    sheet.group("5 · Decode", (1225, 420, 260, 445), GOLD)
-    sheet.group("6 · Save", (1540, 420, 365, 485), ROSE)
+    sheet.node(1, "StableVideoLoadCheckpoint", (32, 490, 280, 122), **XT)
+    sheet.node(3, "StableVideoFitImage", (32, 755, 280, 110), {"image": (16, 0)}, **LARGE)
+    sheet.node(4, "StableVideoEncodeClip", (375, 575, 270, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (375, 715, 270, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(6, "StableVideoCondition", (685, 575, 270, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
+    sheet.node(8, "StableVideoSample", (1010, 500, 255, 290), {"model": (1, 0), "conditioning": (6, 0)})
+    sheet.node(9, "StableVideoDecode", (1310, 500, 260, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(10, "CreateVideo", (1310, 710, 260, 80), {"images": (9, 0)}, fps=7)
+    sheet.node(11, "SaveVideo", (1650, 500, 335, 390), {"video": (10, 0)}, filename_prefix="svd_text")
+    sheet.route(3, "image", (1717, 60), (1717, 398), (6, 398), (6, 715))
+    sheet.route(9, "vae", (344, 620), (344, 955), (1287, 955), (1287, 620))
+    sheet.route(10, "images", (1596, 520), (1596, 645), (1290, 658))
+    sheet.group("2 · Model and size", (18, 420, 310, 515), BLUE)
+    sheet.group("3 · What the sampler is told", (360, 420, 610, 515), GREEN)
+    sheet.group("4 · Sample", (995, 420, 285, 515), GOLD)
+    sheet.group("5 · Decode", (1295, 420, 290, 515), GOLD)
+    sheet.group("6 · Save", (1635, 420, 365, 515), ROSE)
     return sheet.document()
 
 
 def _picture_from_words(sheet: Sheet) -> None:
     words = "a lighthouse on a rocky headland at sunset, waves, drifting clouds, photograph"
-    sheet.node(12, "CheckpointLoaderSimple", (340, 0, 270, 98), ckpt_name="sd_xl_base_1.0.safetensors")
-    sheet.node(13, "EmptyLatentImage", (340, 190, 270, 106), **LARGE)
-    sheet.node(14, "CLIPTextEncode", (680, 60, 300, 100), {"clip": (12, 1)}, "What to show", text=words)
+    sheet.node(12, "CheckpointLoaderSimple", (340, 0, 330, 98), ckpt_name="sd_xl_base_1.0.safetensors")
+    sheet.node(13, "EmptyLatentImage", (340, 190, 330, 106), **LARGE)
+    sheet.node(14, "CLIPTextEncode", (740, 60, 320, 100), {"clip": (12, 1)}, "What to show", text=words)
     avoided = "text, watermark, blurry, people"
-    sheet.node(15, "CLIPTextEncode", (680, 215, 300, 80), {"clip": (12, 1)}, "What to avoid", text=avoided)
+    sheet.node(15, "CLIPTextEncode", (740, 215, 320, 80), {"clip": (12, 1)}, "What to avoid", text=avoided)
     links = {"model": (12, 0), "positive": (14, 0), "negative": (15, 0), "latent_image": (13, 0)}
     settings: Values = {"steps": 25, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal"}
-    sheet.node(17, "KSampler", (1050, 0, 270, 262), links, **settings)
-    sheet.node(16, "VAEDecode", (1390, 0, 200, 46), {"samples": (17, 0), "vae": (12, 2)})
-    sheet.node(19, "PreviewImage", (1650, 0, 240, 300), {"images": (16, 0)})
-    sheet.route(17, "latent_image", (632, 300), (650, 322), (1010, 322))
-    sheet.route(16, "vae", (632, 160), (632, 342), (1350, 342))
-    sheet.group("1 · A picture from words", (325, -80, 1580, 440), GREEN)
+    sheet.node(17, "KSampler", (1130, 0, 280, 262), links, **settings)
+    sheet.node(16, "VAEDecode", (1470, 0, 230, 46), {"samples": (17, 0), "vae": (12, 2)})
+    sheet.node(19, "PreviewImage", (1745, 0, 240, 300), {"images": (16, 0)})
+    sheet.route(17, "latent_image", (692, 300), (710, 326), (1090, 326))
+    sheet.route(16, "vae", (698, 160), (698, 344), (1440, 344))
+    sheet.group("1 · A picture from words", (325, -80, 1675, 440), GREEN)
 
 
 def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
     """A column for each motion bucket; what they share stands to their left, what joins them to their right."""
-    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.61)
+    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.6)
     sheet.note(30, (0, 920, 620, 190), notes.COMPARE_MOTION)
-    sheet.node(1, "StableVideoLoadCheckpoint", (30, 0, 260, 122), **NANO)
-    sheet.node(2, "LoadImage", (30, 215, 260, 290), **PICTURE)
-    sheet.node(3, "StableVideoFitImage", (30, 585, 260, 140), {"image": (2, 0)}, **SMALL)
-    sheet.node(4, "StableVideoEncodeClip", (370, 235, 235, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (370, 385, 235, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.route(3, "image", (310, 290), (310, 520), (6, 530))
+    sheet.node(1, "StableVideoLoadCheckpoint", (30, 0, 280, 122), **NANO)
+    sheet.node(2, "LoadImage", (30, 230, 280, 290), **PICTURE)
+    sheet.node(3, "StableVideoFitImage", (30, 605, 280, 140), {"image": (2, 0)}, **SMALL)
+    sheet.node(4, "StableVideoEncodeClip", (370, 235, 270, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (370, 385, 270, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.route(3, "image", (318, 300), (318, 559), (6, 565))
     for column, bucket in enumerate(BUCKETS):
         _column(sheet, column, bucket)
     _side_by_side(sheet)
-    sheet.group("1 · Model and picture", (15, -80, 310, 825), BLUE)
-    sheet.group("2 · Encoded", (355, 155, 265, 375), GREEN)
-    sheet.group("3 · Four amounts of motion", (635, -80, 1185, 1190), GOLD)
-    sheet.group("4 · Side by side", (1850, -80, 545, 910), ROSE)
+    sheet.group("1 · Model and picture", (15, -80, 310, 870), BLUE)
+    sheet.group("2 · Encoded", (355, 155, 300, 400), GREEN)
+    sheet.group("3 · Four amounts of motion", (670, -80, 1255, 1220), GOLD)
+    sheet.group("4 · Side by side", (1955, -80, 590, 925), ROSE)
     return sheet.document()
 
 
 def _column(sheet: Sheet, column: int, bucket: int) -> None:
-    x, first = 680 + BETWEEN * column, 10 + 3 * column
+    x, first = FIRST + BETWEEN * column, 10 + 3 * column
+    left, right = x - 25, x + WIDE + 20
     links = {"embedding": (4, 0), "image_latent": (5, 0)}
-    sheet.node(first, "StableVideoCondition", (x, 35, 235, 140), links, f"Motion {bucket}", motion_bucket_id=bucket)
+    sheet.node(first, "StableVideoCondition", (x, 35, WIDE, 140), links, f"Motion {bucket}", motion_bucket_id=bucket)
     links = {"model": (1, 0), "conditioning": (first, 0)}
     settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
-    sheet.node(first + 1, "StableVideoSample", (x, 255, 235, 366), links, **settings)
+    sheet.node(first + 1, "StableVideoSample", (x, 255, WIDE, 366), links, **settings)
     links = {"vae": (1, 2), "latent": (first + 1, 0)}
-    sheet.node(first + 2, "StableVideoDecode", (x, 940, 235, 110), links)
-    taps = [680 + BETWEEN * i - 45 for i in range(column + 1)]
-    sheet.route(first, "embedding", (635, 150), *((tap, -32) for tap in taps))
-    sheet.route(first, "image_latent", (650, 150), *((tap + 20, -12) for tap in taps))
-    sheet.route(first + 1, "model", (330, 208), *((tap, 208) for tap in taps))
-    sheet.route(first + 1, "conditioning", (x + 255, 80), (x + 255, 190), (x - 25, 190))
-    sheet.route(first + 2, "vae", (337, 180), (337, 860), *((tap, 886) for tap in taps))
-    sheet.route(first + 2, "latent", (x + 255, 320), (x + 255, 868), (x - 25, 868))
+    sheet.node(first + 2, "StableVideoDecode", (x, 940, WIDE, 110), links)
+    taps = [FIRST + BETWEEN * i - 45 for i in range(column + 1)]
+    sheet.route(first, "embedding", (670, 150), *((tap, -32) for tap in taps))
+    sheet.route(first, "image_latent", (685, 150), *((tap + 20, -12) for tap in taps))
+    sheet.route(first + 1, "model", (336, 208), *((tap, 208) for tap in taps))
+    sheet.route(first + 1, "conditioning", (right, 80), (right, 200), (left, 200))
+    sheet.route(first + 2, "vae", (345, 180), (345, 870), *((tap, 892) for tap in taps))
+    sheet.route(first + 2, "latent", (right, 320), (right, 874), (left, 874))
 
 
 def _side_by_side(sheet: Sheet) -> None:
     look: Values = {"spacing_width": 8, "spacing_color": "black"}
-    for id, title, y, pair in ((22, "Top", 410, (12, 15)), (23, "Bottom", 640, (18, 21))):
+    for id, title, y, pair in ((22, "Top", 410, (12, 15)), (23, "Bottom", 650, (18, 21))):
         links = {"image1": (pair[0], 0), "image2": (pair[1], 0)}
-        sheet.node(id, "ImageStitch", (1865, y, 235, 175), links, title, **look)
+        sheet.node(id, "ImageStitch", (1970, y, 265, 175), links, title, **look)
     for column, (id, name) in enumerate(((22, "image1"), (22, "image2"), (23, "image1"))):
-        right, below, up = 680 + BETWEEN * column + 255, 1065 + 15 * column, 1840 - 8 * column
+        right, below, up = FIRST + BETWEEN * column + WIDE + 20, 1098 + 13 * column, 1949 - 8 * column
         sheet.route(id, name, (right, 980), (right, below), (up, below), (up, 700))
     links = {"image1": (22, 0), "image2": (23, 0)}
-    sheet.node(24, "ImageStitch", (2135, 410, 235, 175), links, "All four", direction="down", **look)
-    sheet.node(25, "CreateVideo", (2135, 670, 235, 80), {"images": (24, 0)}, fps=7)
-    sheet.node(26, "SaveVideo", (1865, 0, 505, 330), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
-    sheet.route(25, "images", (2380, 500), (2380, 600), (2120, 615))
-    sheet.route(26, "video", (2391, 640), (2391, 360), (1858, 350), (1856, 70))
+    sheet.node(24, "ImageStitch", (2265, 410, 265, 175), links, "All four", direction="down", **look)
+    sheet.node(25, "CreateVideo", (2265, 670, 265, 80), {"images": (24, 0)}, fps=7)
+    sheet.node(26, "SaveVideo", (1970, 0, 560, 330), {"video": (25, 0)}, filename_prefix="svd_compare_motion")
+    sheet.route(25, "images", (2538, 500), (2538, 608), (2250, 622))
+    sheet.route(26, "video", (2541, 640), (2541, 366), (1963, 356), (1961, 70))
 
 
 def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     """The editor's own SVD nodes above, ours below, one picture for both."""
     sheet = Sheet("c94e1a77-0d3e-4f6b-8a2c-15b7d2f0a606", infos)
     sheet.note(30, (0, -20, 295, 430), notes.FROM_CORE)
-    sheet.node(2, "LoadImage", (15, 520, 270, 330), **PICTURE)
-    sheet.group("One picture for both", (0, 440, 300, 425), BLUE)
+    sheet.node(2, "LoadImage", (15, 520, 275, 330), **PICTURE)
+    sheet.group("One picture for both", (0, 440, 305, 440), BLUE)
     _core_chain(sheet)
-    sheet.node(1, "StableVideoLoadCheckpoint", (345, 500, 250, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (345, 740, 250, 110), {"image": (2, 0)}, **LARGE)
-    sheet.node(4, "StableVideoEncodeClip", (660, 590, 215, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (660, 720, 215, 130), {"vae": (1, 2), "image": (3, 0)})
-    sheet.node(6, "StableVideoCondition", (905, 590, 205, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
-    sheet.node(8, "StableVideoSample", (1150, 500, 220, 290), {"model": (1, 0), "conditioning": (6, 0)})
-    sheet.node(9, "StableVideoDecode", (1420, 500, 185, 80), {"vae": (1, 2), "latent": (8, 0)})
-    sheet.node(10, "CreateVideo", (1420, 690, 185, 80), {"images": (9, 0)}, fps=7)
-    sheet.node(11, "SaveVideo", (1665, 500, 225, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
-    sheet.route(9, "vae", (628, 660), (628, 880), (1395, 880), (1395, 640))
-    sheet.route(10, "images", (1627, 520), (1627, 620), (1398, 630))
-    sheet.group("The same with svd-nodes", (330, 415, 1575, 490), GREEN)
+    sheet.node(1, "StableVideoLoadCheckpoint", (330, 490, 276, 122), **XT)
+    sheet.node(3, "StableVideoFitImage", (330, 755, 276, 110), {"image": (2, 0)}, **LARGE)
+    sheet.node(4, "StableVideoEncodeClip", (644, 590, 265, 50), {"clip": (1, 1), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (644, 725, 265, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(6, "StableVideoCondition", (929, 590, 248, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
+    sheet.node(8, "StableVideoSample", (1197, 500, 252, 290), {"model": (1, 0), "conditioning": (6, 0)})
+    sheet.node(9, "StableVideoDecode", (1484, 500, 264, 80), {"vae": (1, 2), "latent": (8, 0)})
+    sheet.node(10, "CreateVideo", (1484, 710, 264, 80), {"images": (9, 0)}, fps=7)
+    sheet.node(11, "SaveVideo", (1778, 500, 235, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
+    sheet.route(9, "vae", (625, 660), (625, 924), (1466, 924), (1466, 640))
+    sheet.route(10, "images", (1763, 520), (1763, 645), (1468, 658))
+    sheet.group("The same with svd-nodes", (318, 415, 1705, 525), GREEN)
     return sheet.document()
 
 
@@ -214,21 +217,21 @@ def _core_chain(sheet: Sheet) -> None:
     name = XT["checkpoint"]
     # Its id for a title: core's own differs between editors, and is too long for the box.
     loader = "ImageOnlyCheckpointLoader"
-    sheet.node(20, loader, (345, 0, 260, 98), title=loader, ckpt_name=name)
-    sheet.node(21, "VideoLinearCFGGuidance", (675, 0, 265, 58), {"model": (20, 0)}, min_cfg=1)
+    sheet.node(20, loader, (330, 0, 275, 98), title=loader, ckpt_name=name)
+    sheet.node(21, "VideoLinearCFGGuidance", (665, 0, 270, 58), {"model": (20, 0)}, min_cfg=1)
     links = {"clip_vision": (20, 1), "init_image": (2, 0), "vae": (20, 2)}
     told: Values = LARGE | {"video_frames": 25, "motion_bucket_id": 127, "fps": 7, "augmentation_level": 0.02}
-    sheet.node(22, "SVD_img2vid_Conditioning", (675, 130, 265, 220), links, **told)
+    sheet.node(22, "SVD_img2vid_Conditioning", (665, 130, 270, 220), links, **told)
     links = {"model": (21, 0), "positive": (22, 0), "negative": (22, 1), "latent_image": (22, 2)}
     settings: Values = {"steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "karras"}
-    sheet.node(23, "KSampler", (1000, 0, 270, 262), links, **settings)
-    sheet.node(24, "VAEDecode", (1345, 0, 190, 46), {"samples": (23, 0), "vae": (20, 2)})
-    sheet.node(25, "CreateVideo", (1345, 180, 190, 80), {"images": (24, 0)}, fps=7)
-    sheet.node(26, "SaveVideo", (1600, 0, 290, 360), {"video": (25, 0)}, filename_prefix="svd_core")
-    sheet.route(22, "init_image", (312, 500), (312, 260))
-    sheet.route(24, "vae", (640, 200), (640, 372), (1305, 372))
-    sheet.route(25, "images", (1560, 30), (1560, 105), (1320, 115))
-    sheet.group("With the editor's own nodes", (330, -80, 1575, 470), ROSE)
+    sheet.node(23, "KSampler", (1010, 0, 270, 262), links, **settings)
+    sheet.node(24, "VAEDecode", (1345, 0, 230, 46), {"samples": (23, 0), "vae": (20, 2)})
+    sheet.node(25, "CreateVideo", (1345, 180, 230, 80), {"images": (24, 0)}, fps=7)
+    sheet.node(26, "SaveVideo", (1640, 0, 290, 360), {"video": (25, 0)}, filename_prefix="svd_core")
+    sheet.route(22, "init_image", (311, 500), (311, 260))
+    sheet.route(24, "vae", (635, 200), (635, 372), (1315, 372))
+    sheet.route(25, "images", (1606, 30), (1606, 105), (1325, 118))
+    sheet.group("With the editor's own nodes", (318, -80, 1705, 482), ROSE)
 
 
 TEMPLATES: dict[str, Callable[[Mapping[str, Info]], dict[str, Any]]] = {

@@ -1,11 +1,31 @@
 /** Reading a graph of LiteGraph nodes: what is connected, and what a widget is set to. */
 
-/** The node an input is connected to, through reroutes; undefined where there is none, or where it is switched off. */
+const EDGE = -10 // the editor's id of the end of a subgraph that its inputs come from
+
+/** Where an input that comes from the edge of a subgraph is connected outside: the subgraph's node and its input.
+ *
+ * Nothing where several nodes are the same subgraph: each may be told something else.
+ */
+function outside(node, slot) {
+  const { graph } = node
+  const link = graph?.getLink?.(node.inputs[slot].link)
+  if (Number(link?.origin_id) !== EDGE) return undefined
+  const graphs = [graph.rootGraph, ...graph.rootGraph.subgraphs.values()]
+  const holders = graphs.flatMap(({ nodes }) => nodes.filter(({ subgraph }) => subgraph === graph))
+  return holders.length === 1 ? [holders[0], graph.inputs[link.origin_slot].name] : undefined
+}
+
+/** The node an input is connected to, through reroutes and out of subgraphs; undefined where there is none, or where it
+ * is switched off.
+ */
 export function upstream(node, input) {
   const slot = node?.inputs?.findIndex((candidate) => candidate.name === input) ?? -1
-  let origin = slot < 0 ? undefined : node.getInputNode(slot)
+  if (slot < 0) return undefined
+  let origin = node.getInputNode(slot)
   while (origin?.type === "Reroute") origin = origin.getInputNode(0)
-  return origin && !origin.mode ? origin : undefined
+  if (origin) return origin.mode ? undefined : origin
+  const further = outside(node, slot)
+  return further && upstream(...further)
 }
 
 /** The node of a kind at the end of a way through inputs. */
@@ -14,10 +34,12 @@ export function follow(node, kind, ...inputs) {
   return found?.comfyClass === kind ? found : undefined
 }
 
-/** A widget's value; undefined where an input feeds it, since that is known in the run only. */
+/** A widget's value; undefined where a node feeds it, since that is known in the run only. */
 export function setting(node, name) {
-  const fed = node?.inputs?.some((input, slot) => input.widget?.name === name && node.isInputConnected(slot))
-  return fed ? undefined : node?.widgets?.find((widget) => widget.name === name)?.value
+  const slot = node?.inputs?.findIndex((input) => input.widget?.name === name) ?? -1
+  if (slot < 0 || !node.isInputConnected(slot)) return node?.widgets?.find((widget) => widget.name === name)?.value
+  const further = outside(node, slot)
+  return further && setting(...further)
 }
 
 /** Sets a widget as a user would. */

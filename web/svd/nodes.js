@@ -69,9 +69,13 @@ export const PANELS = {
     const badges = [panel.badge(), panel.badge()]
     const clip = new Clip(host.document)
     panel.body.append(clip.element)
+    panel.passing.push(clip.element)
     return {
       panel,
-      show: (strip) => clip.show(strip, samplerSettings(node).fps ?? 7),
+      show(strip) {
+        panel.remember()
+        return clip.show(strip, samplerSettings(node).fps ?? 7)
+      },
       async update() {
         const settings = samplerSettings(node)
         const { shape, minimum, maximum, frames } = settings

@@ -14,9 +14,9 @@ export class Page {
     this.pictures = new Map()
   }
 
-  /** Tells the server whether this page wants moving previews. */
-  askForClips(wanted) {
-    const body = JSON.stringify({ client: this.api.clientId, wanted })
+  /** Tells the server whether this page wants moving previews, and whether it shows the inside of a subgraph. */
+  askForClips(wanted, inside) {
+    const body = JSON.stringify({ client: this.api.clientId, wanted, inside })
     return this.api.fetchApi("/svd-nodes/previews", { method: "POST", body })
   }
 
