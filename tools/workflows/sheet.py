@@ -20,7 +20,7 @@ MODEL_FILES = {
     "sd_xl_base_1.0.safetensors": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/"
     "sd_xl_base_1.0.safetensors",
 }
-MARGIN = 60, 158  # pixels of the window: newer editors lay a side bar and two rows of bars over the drawing
+MARGIN = 60, 152  # pixels of the window: newer editors lay a side bar and two rows of bars over the drawing
 BLUE, GREEN, GOLD, ROSE = "#3f789e", "#8A8", "#b58b2a", "#A88"
 
 
@@ -30,7 +30,7 @@ class Sheet:
 
     id: str
     infos: Mapping[str, Info]
-    scale: float = 0.76
+    scale: float = 0.72
     nodes: dict[int, dict[str, Any]] = field(default_factory=dict)
     links: list[list[Any]] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The templates, one function each: which nodes, where they stand, and how the wires go round them.
 
-A window of 1600 x 900 shows 2105 x 1184 of a template as it opens, and 2667 x 1500 of `compare_motion`.
+A window of 1600 x 900 shows 2055 x 930 of a template as it opens below the bars of newer editors, in older ones, whose
+bars take their place from the drawing; and 2550 x 1150 of `compare_motion`.
 Vue nodes are higher than those on the canvas, higher still with their advanced inputs or an error, and give a label two
 fifths of their width: groups and columns have room for both.
 """
@@ -68,7 +69,7 @@ def _chain(
     """
     told = 575 if sigmas else 475
     sheet.node(1, "StableVideoLoadCheckpoint", (325, 0, 280, 122), **checkpoint)
-    sheet.node(2, "LoadImage", (15, 595, 275, 290), **PICTURE)
+    sheet.node(2, "LoadImage", (15, 595, 275, 270), **PICTURE)
     sheet.node(3, "StableVideoFitImage", (325, 595, 280, 110), {"image": (2, 0)}, **size)
     sheet.node(4, "StableVideoEncodeClip", (680, 75, 270, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (680, 215, 270, 130), {"vae": (1, 2), "image": (3, 0)}, seed=seed)
@@ -86,7 +87,7 @@ def _chain(
     sheet.route(9, "latent", (1602, 110), (1602, 775), (650, 765))
     sheet.route(11, "video", (1287, 685), (1305, 800), (1618, 800), (1618, 330))
     sheet.group("1 · Model", (310, -80, 310, 305), BLUE)
-    sheet.group("2 · Picture", (0, 515, 620, 425), BLUE)
+    sheet.group("2 · Picture", (0, 515, 620, 405), BLUE)
     sheet.group("3 · What the sampler is told", (665, -80, 610, told), GREEN)
     sheet.group("4 · Sample", (1300, -80, 285, 825), GOLD)
     sheet.group("5 · Decode", (665, 515, 610, 230), GOLD)
@@ -99,8 +100,8 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("2d7b9c14-58ae-4b0f-9a61-c07f3e51d404", infos)
     sheet.note(18, (0, -20, 295, 370), notes.TEXT_TO_VIDEO)
     _picture_from_words(sheet)
-    sheet.node(1, "StableVideoLoadCheckpoint", (32, 490, 280, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (32, 755, 280, 110), {"image": (16, 0)}, **LARGE)
+    sheet.node(1, "StableVideoLoadCheckpoint", (32, 480, 280, 122), **XT)
+    sheet.node(3, "StableVideoFitImage", (32, 732, 280, 110), {"image": (16, 0)}, **LARGE)
     sheet.node(4, "StableVideoEncodeClip", (375, 575, 270, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (375, 715, 270, 130), {"vae": (1, 2), "image": (3, 0)})
     sheet.node(6, "StableVideoCondition", (685, 575, 270, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
@@ -108,14 +109,14 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(9, "StableVideoDecode", (1310, 500, 260, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (1310, 710, 260, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1650, 500, 335, 390), {"video": (10, 0)}, filename_prefix="svd_text")
-    sheet.route(3, "image", (1717, 60), (1717, 398), (6, 398), (6, 715))
-    sheet.route(9, "vae", (344, 620), (344, 955), (1287, 955), (1287, 620))
+    sheet.route(3, "image", (1717, 60), (1717, 398), (6, 398), (6, 695))
+    sheet.route(9, "vae", (344, 620), (344, 922), (1287, 922), (1287, 620))
     sheet.route(10, "images", (1596, 520), (1596, 645), (1290, 658))
-    sheet.group("2 · Model and size", (18, 420, 310, 515), BLUE)
-    sheet.group("3 · What the sampler is told", (360, 420, 610, 515), GREEN)
-    sheet.group("4 · Sample", (995, 420, 285, 515), GOLD)
-    sheet.group("5 · Decode", (1295, 420, 290, 515), GOLD)
-    sheet.group("6 · Save", (1635, 420, 365, 515), ROSE)
+    sheet.group("2 · Model and size", (18, 420, 310, 485), BLUE)
+    sheet.group("3 · What the sampler is told", (360, 420, 610, 485), GREEN)
+    sheet.group("4 · Sample", (995, 420, 285, 485), GOLD)
+    sheet.group("5 · Decode", (1295, 420, 290, 485), GOLD)
+    sheet.group("6 · Save", (1635, 420, 365, 485), ROSE)
     return sheet.document()
 
 
@@ -138,7 +139,7 @@ def _picture_from_words(sheet: Sheet) -> None:
 
 def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
     """A column for each motion bucket; what they share stands to their left, what joins them to their right."""
-    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.6)
+    sheet = Sheet("7e0c52d8-1f4b-4a86-b2f3-6d95c8a1e505", infos, scale=0.58)
     sheet.note(30, (0, 920, 620, 190), notes.COMPARE_MOTION)
     sheet.node(1, "StableVideoLoadCheckpoint", (30, 0, 280, 122), **NANO)
     sheet.node(2, "LoadImage", (30, 230, 280, 290), **PICTURE)
@@ -199,7 +200,7 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.group("One picture for both", (0, 440, 305, 440), BLUE)
     _core_chain(sheet)
     sheet.node(1, "StableVideoLoadCheckpoint", (330, 490, 276, 122), **XT)
-    sheet.node(3, "StableVideoFitImage", (330, 755, 276, 110), {"image": (2, 0)}, **LARGE)
+    sheet.node(3, "StableVideoFitImage", (330, 742, 276, 110), {"image": (2, 0)}, **LARGE)
     sheet.node(4, "StableVideoEncodeClip", (644, 590, 265, 50), {"clip": (1, 1), "image": (3, 0)})
     sheet.node(5, "StableVideoEncodeLatent", (644, 725, 265, 130), {"vae": (1, 2), "image": (3, 0)})
     sheet.node(6, "StableVideoCondition", (929, 590, 248, 110), {"embedding": (4, 0), "image_latent": (5, 0)})
@@ -207,9 +208,9 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(9, "StableVideoDecode", (1484, 500, 264, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (1484, 710, 264, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1778, 500, 235, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
-    sheet.route(9, "vae", (625, 660), (625, 924), (1466, 924), (1466, 640))
+    sheet.route(9, "vae", (625, 660), (625, 911), (1466, 911), (1466, 640))
     sheet.route(10, "images", (1763, 520), (1763, 645), (1468, 658))
-    sheet.group("The same with svd-nodes", (318, 415, 1705, 525), GREEN)
+    sheet.group("The same with svd-nodes", (318, 415, 1705, 510), GREEN)
     return sheet.document()
 
 
