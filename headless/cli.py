@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. Results go to stdout
 """
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -317,11 +318,12 @@ def doctor(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what is installed and found: versions, devices, kernels, checkpoints, the editor. For every report."""
-    with sentences():
-        from .doctor import examine, text
+    from .doctor import examine, text  # and no sentences(): nothing here may need what is broken
 
-        report = examine(checkpoints or [])
-        typer.echo(json.dumps(report, indent=2) if as_json else text(report))
+    report = examine(checkpoints or [])
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = json.dumps(report, indent=2) if as_json else text(report)
+    typer.echo(shown.encode(encoding, "backslashreplace").decode(encoding))
 
 
 app.command()(queue)

@@ -145,12 +145,16 @@ class CreateVideo(HostNode):
             node_id="CreateVideo",
             display_name="Create Video",
             category="image/video",
-            inputs=[io.Image.Input("images"), io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0)],
+            inputs=[
+                io.Image.Input("images"),
+                io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0),
+                io.Int.Input("bit_depth", default=8, min=8, max=8, optional=True),  # of newer editors; 10 is theirs
+            ],
             outputs=[io.Video.Output()],
         )
 
     @classmethod
-    def execute(cls, images: Tensor, fps: float) -> io.NodeOutput:
+    def execute(cls, images: Tensor, fps: float, bit_depth: int = 8) -> io.NodeOutput:
         return io.NodeOutput(Film(images, Fraction(round(fps * 1000), 1000)))
 
 
@@ -165,6 +169,9 @@ class Saver(HostNode):
 class SaveVideo(Saver):
     """Writes an MP4 with the workflow inside."""
 
+    NESTED = {"format.codec": ["auto", "h264"], "format.codec.encoding": ["auto"]}  # noqa: RUF012 (read only)
+    """Where newer editors have the codec: inside the choice of format."""
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -175,14 +182,15 @@ class SaveVideo(Saver):
                 io.Video.Input("video"),
                 io.String.Input("filename_prefix", default="video/ComfyUI"),
                 io.Combo.Input("format", options=["auto", "mp4"], default="auto"),
-                io.Combo.Input("codec", options=["auto", "h264"], default="auto"),
+                io.Combo.Input("codec", options=["auto", "h264"], default="auto", optional=True),
+                *(io.Combo.Input(name, options=options, optional=True) for name, options in cls.NESTED.items()),
             ],
             outputs=[],
             is_output_node=True,
         )
 
     @classmethod
-    def execute(cls, video: Film, filename_prefix: str, format: str, codec: str) -> io.NodeOutput:
+    def execute(cls, video: Film, filename_prefix: str, format: str, **codec: str) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".mp4", video.frames)
         return _wrote([write_mp4(name, video.frames, video.fps, cls.workspace.metadata)])
 

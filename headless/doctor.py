@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .tested import TESTED, checkout, comparison, version_of
+from .tested import TESTED, checkouts, comparison, version_of
 from .version import version
 
 if TYPE_CHECKING:
@@ -73,16 +73,18 @@ def checkpoints(folders: Sequence[Path] = ()) -> Section:
 
 
 def editor() -> Section:
-    """The editor's versions that the pack is tested with, and the one that is here."""
-    folder = checkout()
-    source = "$COMFYUI_PATH" if os.environ.get("COMFYUI_PATH") else "where comfy-cli puts it"
+    """The editor's versions that the pack is tested with, and those that are here."""
     found = {"tested with": ", ".join(f"ComfyUI {number}" for number in TESTED)}
+    return found | {str(folder): _line(_editor, folder) for folder in checkouts()}
+
+
+def _editor(folder: Path) -> str:
+    source = "$COMFYUI_PATH" if os.environ.get("COMFYUI_PATH") else "where comfy-cli puts it"
     if not (folder / "comfyui_version.py").is_file():
-        return found | {"found": f"no ComfyUI in {folder} ({source}); COMFYUI_PATH names another folder"}
-    found["found"] = f"{folder} ({source})"
-    found["its version"] = _line(lambda: f"{(number := version_of(folder))}: {comparison(number)}")
-    found["the pack in it"] = _line(lambda: ", ".join(_packs(folder)) or "not in its custom_nodes")
-    return found
+        return f"no ComfyUI in it ({source}); COMFYUI_PATH names another folder"
+    number = version_of(folder)
+    packs = ", ".join(_packs(folder)) or "not in its custom_nodes"
+    return f"ComfyUI {number} ({source}): {comparison(number)}; the pack: {packs}"
 
 
 def _installed(name: str) -> str:
@@ -126,7 +128,7 @@ def _kernels(card: "torch.device") -> str:
     why = obstacle(card) if card.type == "cuda" else FOR_NVIDIA
     if why is not None:
         return f"none: {why}; the plain paths are taken"
-    return "built, those for Hopper too" if is_hopper(card) else "built"
+    return "they are built" + (", and those for Hopper are tried at their first use" if is_hopper(card) else "")
 
 
 def _checkpoints(folder: Path) -> Section:
@@ -134,9 +136,9 @@ def _checkpoints(folder: Path) -> Section:
     from ..nodes.host.folders import NO_CHECKPOINT
     from ..nodes.host.standalone import Session, checkpoint_names
 
-    if not folder.is_dir():
-        return {str(folder): "no such folder"}
     try:
+        if not folder.is_dir():
+            return {str(folder): "no such folder"}
         with Session((folder,)).active():
             names = [name for name in checkpoint_names() if name != NO_CHECKPOINT]
     except OSError as error:
@@ -161,6 +163,8 @@ def _checkpoint(path: Path) -> str:
 def _packs(editor: Path) -> Iterator[str]:
     """The folders in an editor that hold this pack."""
     for project in sorted((editor / "custom_nodes").glob("*/pyproject.toml")):
+        if project.parent.suffix == ".disabled" or not project.is_file():
+            continue
         if 'name = "svd-nodes"' in project.read_text(encoding="utf-8", errors="replace"):
             yield str(project.parent)
 

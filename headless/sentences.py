@@ -15,7 +15,7 @@ def sentences(works_here: bool = True) -> Iterator[None]:
 
     works_here: a missing checkpoint is missing on this machine.
     """
-    from ..svd.errors import InputError, NonFiniteError
+    from ..svd.errors import InputError, LayersError, NonFiniteError
 
     try:
         yield
@@ -26,7 +26,7 @@ def sentences(works_here: bool = True) -> Iterator[None]:
         from .advice import advice
 
         fail(str(error), BAD_INPUT, advice(str(error)) if works_here else None)
-    except (NonFiniteError, MemoryError) as error:
+    except (NonFiniteError, LayersError, MemoryError) as error:
         fail(str(error) or "There is not enough memory; use fewer frames or a smaller size.", FAILED)
     except BrokenPipeError:  # whoever read what is printed has enough of it: the command line ends in silence
         raise

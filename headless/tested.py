@@ -11,12 +11,12 @@ TESTED = ("0.3.64", "0.33.0")
 VERSION = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
 
 
-def checkout() -> Path:
-    """Where the editor is expected: $COMFYUI_PATH, else where comfy-cli puts it."""
+def checkouts() -> list[Path]:
+    """Where editors are expected: in the folders of $COMFYUI_PATH, else where comfy-cli puts one."""
     if named := os.environ.get("COMFYUI_PATH"):
-        return Path(named)
+        return [Path(folder) for folder in named.split(os.pathsep) if folder]
     home = Path.home() if sys.platform.startswith("linux") else Path.home() / "Documents"
-    return home / "comfy" / "ComfyUI"
+    return [home / "comfy" / "ComfyUI"]
 
 
 def version_of(editor: Path) -> str:

@@ -224,8 +224,8 @@ def _fill(name: str, network: nn.Module, state: dict[str, Tensor], device: torch
     try:
         network.load_state_dict(state, strict=True, assign=True)
         empty = next((key for key, tensor in network.state_dict().items() if tensor.is_meta), None)
-    except RuntimeError as error:
-        raise LayersError(_layers_sentence(name, str(error).splitlines()[-1].strip())) from error
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise LayersError(_layers_sentence(name, f"{error}".strip().split("\n")[-1].strip())) from error
     if empty is not None:
         raise LayersError(_layers_sentence(name, f"{empty} is still empty"))
     network.requires_grad_(False).eval().to(device)  # what is left to move is CLIP's position_ids

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,16 +40,72 @@ def test_everything_is_compiled_then_run_and_told(jobs):
     assert CPU not in choice._given_up
 
 
-@needs_triton
-@pytest.mark.parametrize("kind", ["kernels", "libraries"])
-def test_what_fails_is_a_warning_and_ends_nothing(jobs, kind):
+def failing(error):
     def fail():
-        raise TypeError("function takes exactly 22 arguments (29 given)")
+        raise error
 
-    jobs[0][kind].append(fail)
+    return fail
+
+
+@needs_triton
+def test_what_fails_is_a_warning_and_ends_nothing(jobs):
+    jobs[0]["kernels"].append(failing(TypeError("function takes exactly 22 arguments (29 given)")))
     with pytest.warns(UserWarning, match="A kernel was not built .function takes exactly 22 arguments"):
         building.Building(CPU, torch.float16).wait()
     assert CPU in choice._given_up, "the plain paths are taken from now on"
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("libraries", RuntimeError("no algorithm")), ("kernels", torch.OutOfMemoryError("CUDA out of memory"))],
+)
+def test_what_is_no_kernel_s_fault_costs_no_kernel(jobs, kind, error):
+    """A library tells of its faults where it is used; memory may be there again."""
+    jobs[0][kind].append(failing(error))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        building.Building(CPU, torch.float16).wait()
+    assert not choice._given_up
+
+
+@needs_triton
+def test_cancelling_is_heard_while_a_kernel_takes_long(jobs):
+    end = threading.Event()
+    jobs[0]["libraries"].append(lambda: end.wait(60))
+    asked = []
+
+    def progress(done, total):
+        asked.append(done)
+        if len(asked) > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        building.Building(CPU, torch.float16).wait(progress)
+    end.set()
+
+
+@needs_triton
+def test_a_triton_with_another_way_of_compiling_ahead_loses_nothing(jobs, monkeypatch):
+    """3.5 has no `ignore_errors`, raises the first error, and stays in its mode then."""
+    from triton.runtime import _async_compile
+
+    class Older:
+        def __init__(self, executor): ...
+
+        def __enter__(self):
+            _async_compile.active_mode.set(self)
+
+        def __exit__(self, *_):
+            raise RuntimeError("did not compile")
+
+    monkeypatch.setattr(_async_compile, "AsyncCompileMode", Older)
+    modes = []
+    jobs[0]["kernels"].append(lambda: modes.append(_async_compile.active_mode.get()))
+    building.Building(CPU, torch.float16).wait()
+    assert isinstance(modes[0], Older)
+    assert modes[1:] == [None]
+    assert not choice._given_up
 
 
 def test_where_no_kernel_is_to_be_had_nothing_is_built(jobs, monkeypatch):

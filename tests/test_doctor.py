@@ -1,6 +1,8 @@
 """`svd-nodes doctor`: what it finds, and that whatever is broken takes a line and nothing else."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 import tomllib
@@ -100,7 +102,7 @@ def test_checkpoints_are_named_with_what_they_are_or_why_not(folder):
 def test_a_card_and_its_kernels(one_card, monkeypatch):
     monkeypatch.setattr(choice, "obstacle", lambda card: None)
     assert doctor.devices()["cuda:0"] == "NVIDIA H100, compute capability 9.0, 70.0 GiB free of 80.0 GiB"
-    assert doctor.kernels() == {"cuda:0": "built, those for Hopper too"}
+    assert doctor.kernels() == {"cuda:0": "they are built, and those for Hopper are tried at their first use"}
 
 
 def test_why_there_are_no_kernels(one_card, monkeypatch):
@@ -149,26 +151,63 @@ def test_what_fails_takes_its_own_line(one_card, monkeypatch):
     ],
 )
 def test_the_editor_is_compared_with_those_tested(version, said, folder, monkeypatch):
-    found = doctor.editor()
-    assert "no ComfyUI in" in found["found"]
+    assert any(line.startswith("no ComfyUI in it") for line in doctor.editor().values())
     monkeypatch.setenv("COMFYUI_PATH", str(editor(folder / "here", version)))
-    found = doctor.editor()
-    assert found["found"] == f"{folder / 'here'} ($COMFYUI_PATH)"
-    assert found["its version"].startswith(f"{version}: ")
-    assert said in found["its version"]
+    found = doctor.editor()[str(folder / "here")]
+    assert found.startswith(f"ComfyUI {version} ($COMFYUI_PATH): ")
+    assert said in found
+
+
+def test_each_of_several_editors_has_its_line(folder, monkeypatch):
+    """One that cannot be looked at hides no other."""
+    places = [editor(folder / "old", "0.3.64"), folder / ("x" * 300), editor(folder / "new", "0.33.0")]
+    monkeypatch.setenv("COMFYUI_PATH", os.pathsep.join(map(str, places)))
+    told, old, odd, new = doctor.editor().values()
+    assert told == "ComfyUI 0.3.64, ComfyUI 0.33.0"
+    assert old.startswith("ComfyUI 0.3.64 ")
+    assert odd.startswith(("not found out", "no ComfyUI in it"))
+    assert new.startswith("ComfyUI 0.33.0 ")
+
+
+@pytest.mark.parametrize("package", ["torch", "numpy", "safetensors", "einops"])
+def test_a_broken_installation_gets_its_report(package, folder):
+    """It is what the report is for."""
+    (folder / f"{package}.py").write_text("raise OSError('libcudart.so.12: cannot open shared object file')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "svd_nodes.headless", "doctor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tested with" in done.stdout
+    assert platform.python_version() in done.stdout
+    if package == "torch":
+        assert "libcudart.so.12" in done.stdout
+
+
+def test_names_that_a_terminal_cannot_show_end_nothing(folder):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "ü☃.safetensors").write_bytes(b"")
+    open(os.fsencode(folder / "mine") + b"/\xff.safetensors", "wb").close()
+    for encoding in ("cp1252", "utf-8", "ascii"):
+        command = [sys.executable, "-m", "svd_nodes.headless", "doctor", "--checkpoints", "mine"]
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(command, env=environment, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b".safetensors" in done.stdout
 
 
 def test_the_editor_is_found_where_comfy_cli_puts_it(folder, monkeypatch):
     """And the pack in it, linked or copied."""
     monkeypatch.setattr(sys, "platform", "linux")
     here = editor(folder / "comfy" / "ComfyUI", "0.33.0")
-    assert doctor.editor()["the pack in it"] == "not in its custom_nodes"
+    assert doctor.editor()[str(here)].endswith("the pack: not in its custom_nodes")
     (here / "custom_nodes" / "svd").symlink_to(ROOT)
     (here / "custom_nodes" / "other").mkdir()
     (here / "custom_nodes" / "other" / "pyproject.toml").write_bytes(b"\xff")
-    assert doctor.editor()["the pack in it"] == str(here / "custom_nodes" / "svd")
+    (here / "custom_nodes" / "svd.disabled").symlink_to(ROOT)
+    (here / "custom_nodes" / "folder" / "pyproject.toml").mkdir(parents=True)
+    assert doctor.editor()[str(here)].endswith(f"the pack: {here / 'custom_nodes' / 'svd'}")
     (here / "comfyui_version.py").write_bytes(b"\xff")
-    assert doctor.editor()["its version"].startswith("not found out (UnicodeDecodeError")
+    assert doctor.editor()[str(here)].startswith("not found out (UnicodeDecodeError")
 
 
 def test_the_versions_tested_are_those_told():

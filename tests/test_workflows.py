@@ -56,7 +56,10 @@ def test_the_files_are_what_the_tool_writes():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_both_forms_are_equal(name, infos):
-    assert to_api(editor_form(name), infos) == api_form(name)
+    twin = api_form(name)
+    for node in twin.values():  # comfy-cli asks for it where Save Video is a newer editor's
+        assert node["inputs"].pop("format.codec", "auto") == "auto"
+    assert to_api(editor_form(name), infos) == twin
 
 
 @pytest.mark.parametrize("name", NAMES)

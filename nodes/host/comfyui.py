@@ -163,7 +163,7 @@ class Network(Generic[N]):
         was told to leave free.
         """
         free = getattr(self.patcher, "get_free_memory", memory_manager.get_free_memory)
-        return int(free(device)) - headroom()
+        return max(0, int(free(device) - memory_manager.extra_reserved_memory()) - headroom())
 
     @contextmanager
     def at_work(self, memory: int, advice: Advice) -> Iterator[tuple[N, torch.device]]:
@@ -180,6 +180,11 @@ class Network(Generic[N]):
             if not out_of_memory(error):
                 raise
             memory_manager.unload_all_models()
+            if not room and headroom():
+                raise MemoryError(
+                    f"The editor was told to leave {headroom() / 2**30:g} GiB of the card free, and nothing is left "
+                    "beside that: start it with a lower --vram-headroom."
+                ) from error
             raise MemoryError(advice(room)) from error
 
 
@@ -279,7 +284,7 @@ def free_memory() -> int | None:
     """
     if memory_manager.is_device_cpu(work_device()):
         return None
-    return int(memory_manager.get_total_memory(work_device()) - memory_manager.extra_reserved_memory()) - headroom()
+    return max(0, int(device_memory() - memory_manager.extra_reserved_memory()))
 
 
 def headroom() -> int:
@@ -363,9 +368,9 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
             return web.json_response({"error": str(error)}, status=400)
 
 
-def device_memory() -> int | None:
-    """Bytes of memory that the device has in all."""
-    return int(memory_manager.get_total_memory(memory_manager.get_torch_device()))
+def device_memory() -> int:
+    """Bytes of memory that the device has in all, less what the editor was told to leave free."""
+    return max(0, int(memory_manager.get_total_memory(work_device())) - headroom())
 
 
 def storage_device() -> torch.device:

@@ -4,8 +4,9 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import cache, partial
-from threading import Condition, Thread
+from contextlib import suppress
+from functools import partial
+from threading import Condition, Lock, Thread, main_thread
 from typing import Any
 
 import torch
@@ -47,12 +48,12 @@ class Building:
         Thread(target=self._work, daemon=True).start()
 
     def wait(self, progress: Progress | None = None) -> None:
-        """Until all is built, telling how far it is."""
+        """Until all is built, telling how far it is, and four times a second so that cancelling is heard."""
         told = -1
         while not (self.over and told == self.done):
             with self._news:
-                while not self.over and told == self.done:
-                    self._news.wait()
+                if not self.over and told == self.done:
+                    self._news.wait(0.25)
                 told, total = self.done, self.total
             if progress is not None and total:
                 progress(told, total)
@@ -61,7 +62,11 @@ class Building:
         try:
             if builds_kernels(self.device):
                 self._build()
+        except torch.OutOfMemoryError:
+            pass  # something else has the card for now: each kernel is built at its first use
         except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
+            if not main_thread().is_alive():
+                return  # the process ends
             give_up(self.device)
             warnings.warn(f"A kernel was not built ({error}), so the slower plain paths are taken.", stacklevel=2)
         finally:
@@ -77,22 +82,19 @@ class Building:
             loading = [threads.submit(_run, job, self.device) for job in libraries]
             self._compile(kernels, threads)
             for future in loading:
-                future.result()
+                future.exception()  # a library tells of its faults where it is used
                 self._advance()
         for job in kernels:
             _run(job, self.device)
             self._advance()
 
     def _compile(self, jobs: list[Callable[[], Any]], threads: Executor) -> None:
-        """All at once; a Triton that cannot does it one by one, when they run."""
+        """All at once. It only saves time: what it does not compile is compiled when it runs, or fails there."""
         from .gpu.launch import compiling
 
-        try:
-            with compiling(_Counting(threads, self._advance)):
-                for job in jobs:
-                    _run(job, self.device)
-        except ImportError:
-            pass
+        with suppress(Exception), compiling(_Counting(threads, self._advance)):
+            for job in jobs:
+                _run(job, self.device)
 
     def _advance(self, steps: int = 1, of: int = 0) -> None:
         with self._news:
@@ -101,7 +103,16 @@ class Building:
             self._news.notify_all()
 
 
-_building = cache(Building)
+_buildings: dict[tuple[torch.device, torch.dtype], Building] = {}
+_one_at_a_time = Lock()
+
+
+def _building(device: torch.device, dtype: torch.dtype) -> Building:
+    """The one of this card and precision."""
+    with _one_at_a_time:
+        if (device, dtype) not in _buildings:
+            _buildings[device, dtype] = Building(device, dtype)
+        return _buildings[device, dtype]
 
 
 class _Counting(Executor):

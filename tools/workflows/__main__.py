@@ -27,8 +27,16 @@ def files(root: Path) -> Iterator[tuple[Path, dict[str, Any], int]]:
     for name, make in TEMPLATES.items():
         document = make(infos)
         yield root / "workflows" / f"{name}.json", document, 1
-        yield root / "workflows" / "api" / f"{name}.json", to_api(document, infos), 2
+        yield root / "workflows" / "api" / f"{name}.json", _for_all_editors(to_api(document, infos)), 2
     yield root / "subgraphs" / f"{NAME}.json", image_to_video(infos), 1
+
+
+def _for_all_editors(prompt: dict[str, Any]) -> dict[str, Any]:
+    """With what comfy-cli asks for where Save Video is a newer editor's; older ones do not look at it."""
+    for node in prompt.values():
+        if node["class_type"] == "SaveVideo":
+            node["inputs"]["format.codec"] = "auto"
+    return prompt
 
 
 def main(root: Path = ROOT) -> None:

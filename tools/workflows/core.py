@@ -14,6 +14,8 @@ def infos(workspace: Workspace) -> dict[str, Info]:
     """/object_info of every node that a template uses."""
     known = {n.GET_SCHEMA().node_id: n.GET_NODE_INFO_V1() for n in (*NODES, *host_nodes(workspace))}
     known["CreateVideo"]["input"]["optional"] = {"audio": ("AUDIO", {})}  # which nothing here makes
+    # Inputs that newer editors have put at the end or inside others come with their own values there.
+    known["SaveVideo"]["input"]["optional"] = {"codec": known["SaveVideo"]["input"]["optional"]["codec"]}
     return known | {schema.node_id: _info(schema) for schema in SCHEMAS}
 
 

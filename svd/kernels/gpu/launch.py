@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from inspect import signature
 from threading import RLock
 from typing import Any
 
@@ -32,11 +33,13 @@ def compiling(executor: Executor) -> Iterator[None]:
 
     At its end all are compiled. One that cannot be is left to its first launch, which fails.
     """
-    from triton.runtime._async_compile import AsyncCompileMode
+    from triton.runtime import _async_compile
 
-    token = _only_compiles.set(True)
+    told = {"ignore_errors": True} if "ignore_errors" in signature(_async_compile.AsyncCompileMode).parameters else {}
+    token, mode = _only_compiles.set(True), _async_compile.active_mode.set(None)
     try:
-        with AsyncCompileMode(executor, ignore_errors=True):
+        with _async_compile.AsyncCompileMode(executor, **told):
             yield
     finally:
+        _async_compile.active_mode.reset(mode)  # Triton 3.5 leaves it set where something did not compile
         _only_compiles.reset(token)
