@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | clean. Each sets up .venv itself, once.
+# make demo | test | lint | validate | bench | clean. Each sets up .venv itself, once.
 
 SHELL  := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
@@ -6,14 +6,15 @@ BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lint-web bench clean
+.PHONY: help demo test lint lint-web validate bench clean
 
 help:
-	@echo "make demo    write a short video and its contact sheet into demo/, of the bundled picture, with the miniature model"
-	@echo "make test    run the tests (ARGS=... goes to pytest)"
-	@echo "make lint    style, formatting and types"
-	@echo "make bench   speed and memory at full size, beside diffusers; needs a CUDA card (ARGS=... goes to it)"
-	@echo "make clean   remove .venv, caches and the demo's files"
+	@echo "make demo      write a short video and its contact sheet into demo/, of the bundled picture, with the miniature model"
+	@echo "make test      run the tests (ARGS=... goes to pytest)"
+	@echo "make lint      style, formatting and types"
+	@echo "make validate  what the registry would say of the pack; fails on its warnings too"
+	@echo "make bench     speed and memory at full size, beside diffusers; needs a CUDA card (ARGS=... goes to it)"
+	@echo "make clean     remove .venv, caches and the demo's files"
 
 demo: .venv/run.stamp
 	@set -o pipefail; $(BIN)/svd-nodes run workflows/api/quickstart.json --output demo | while read -r clip; do \
@@ -33,6 +34,14 @@ lint: .venv/dev.stamp
 
 lint-web: node_modules/.stamp
 	@node_modules/.bin/biome ci --colors=off .
+
+# comfy-cli ends well whatever it warns of, so its text decides. It gets a home of its own, and sends nothing.
+validate: .venv/dev.stamp
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT; \
+	said=$$(HOME="$$home" DO_NOT_TRACK=1 NO_COLOR=1 $(BIN)/comfy --skip-prompt --no-enable-telemetry node validate 2>&1) \
+	  && ! grep -qi warning <<<"$$said" && grep -q "checks passed" <<<"$$said" \
+	  || { echo "$$said" >&2; echo "comfy node validate is not content." >&2; exit 1; }
+	@echo "Registry: valid, no warning."
 
 bench: .venv/dev.stamp
 	@$(BIN)/python -m svd_nodes.bench.gpu --diffusers $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from repository import copy_of_the_repository, repository_files, shipped_files
+from tiny_files import ROOT
 
 from svd_nodes.nodes import NODES
 
@@ -42,6 +43,20 @@ def test_validation_finds_nothing(archive):
     told = comfy(archive.parent, "node", "validate")
     assert "All validation checks passed successfully" in told
     assert "warning" not in told.lower()
+
+
+def test_the_registry_is_told_of_licence_and_systems(tmp_path):
+    """As much as the table that its documentation shows would tell it."""
+    parser, api = pytest.importorskip("comfy_cli.registry.config_parser"), pytest.importorskip("comfy_cli.registry.api")
+    ours = parser.extract_node_configuration(str(ROOT / "pyproject.toml"))
+    (tmp_path / "pyproject.toml").write_text('[project]\nlicense = { text = "MIT" }\n')
+    table = parser.extract_node_configuration(str(tmp_path / "pyproject.toml"))
+    assert api.serialize_license(ours.project.license) == api.serialize_license(table.project.license)
+    assert ours.project.supported_os == ["OS Independent"]
+    assert ours.project.supported_accelerators == ["GPU :: NVIDIA CUDA"]
+    assert ours.project.supported_comfyui_version == ">=0.3.64"
+    pictures = (ours.tool_comfy.icon, ours.tool_comfy.banner_url)
+    assert all(address == "" or address.startswith("https://") for address in pictures)
 
 
 def test_the_archive_holds_what_the_editor_needs(archive):
