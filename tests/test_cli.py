@@ -701,6 +701,7 @@ def test_help_says_what_the_nodes_say():
     assert all(workflow in options(cli.run)["workflow"].help for workflow in workflows)
 
 
+@pytest.mark.slow
 def test_the_pages_python_runs_as_it_stands(folder):
     page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
     (lines,) = (block for block in page.split("```python\n")[1:] if "svd_nano.safetensors" in block)

@@ -183,6 +183,7 @@ def test_a_broken_installation_gets_its_report(package, folder):
         assert "libcudart.so.12" in done.stdout
 
 
+@pytest.mark.slow
 def test_names_that_a_terminal_cannot_show_end_nothing(folder):
     (folder / "mine").mkdir()
     (folder / "mine" / "ü☃.safetensors").write_bytes(b"")
