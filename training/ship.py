@@ -30,8 +30,10 @@ STAGES = {
 
 
 def write_vae(vae: VAE, state: Path) -> None:
-    """The autoencoder as it is shipped, in fp16, for the UNet's stage."""
-    save_file({name: p.half().cpu().contiguous() for name, p in vae.state_dict().items()}, state / "vae.safetensors")
+    """The autoencoder as it is shipped, in fp16, for the UNet's stage, which may wait for the file."""
+    part = state / "vae.safetensors.part"
+    save_file({name: p.half().cpu().contiguous() for name, p in vae.state_dict().items()}, part)
+    part.replace(state / "vae.safetensors")
 
 
 def read_vae(config: VAEConfig, state: Path) -> VAE:
@@ -47,6 +49,15 @@ def read_unet(preset: Preset, state: Path) -> tuple[UNet, Any]:
     run = Run([unet, clip], 0.0, Limit(1))
     run.resume(state)
     run.use_average()
+    return unet, clip.eval()
+
+
+@torch.no_grad()
+def averaged(preset: Preset, run: Run) -> tuple[UNet, Any]:
+    """UNet and condition encoder of a run, which goes on: the averaged weights, in fp32 on the processor."""
+    unet, clip = untrained_unet(preset.unet), untrained_clip(preset.clip)
+    for p, value in zip([*unet.parameters(), *clip.parameters()], run.average.values, strict=True):
+        p.copy_(value)
     return unet, clip.eval()
 
 
