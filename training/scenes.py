@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .draw import Draw
 
 SIZE = 640
-FIELDS = 5  # 1/f textures of each canvas that its shapes share
+FIELDS = 6  # 1/f textures of each canvas that its shapes share
 CELLS = (
     1,
     2,
@@ -66,22 +66,50 @@ class Palette:
 
 
 def palette(draw: Draw, count: int) -> Palette:
-    """Three in five are close to grey, as nature is; the others vivid."""
-    vivid = draw.chance(0.4, count, 1)
+    """Three in four are close to grey, as nature is; the others vivid."""
+    vivid = draw.chance(0.25, count, 1)
     tint = draw.normal(count, 3)
     tint = tint - tint.mean(dim=-1, keepdim=True)
     return Palette(tint * (0.04 + 0.08 * vivid), draw.uniform(0.02, 0.08, count, 1) + vivid * 0.22)
 
 
-def pink(draw: Draw, exponent: Tensor, size: int) -> Tensor:
-    """Noise of amplitude 1/f^exponent, mean 0 and variance 1: exponent (b k) -> (b k size size)."""
+def pink(draw: Draw, exponent: Tensor, size: int, stretch: Tensor | None = None, turn: Tensor | None = None) -> Tensor:
+    """Noise of amplitude 1/f^exponent, mean 0 and variance 1: exponent (b k) -> (b k size size).
+
+    With stretch and turn (b k) its grain is longer than broad by stretch squared, and turned.
+    """
     spectrum = torch.fft.rfft2(draw.normal(*exponent.shape, size, size))
     fy = torch.fft.fftfreq(size, device=draw.device)[:, None]
     fx = torch.fft.rfftfreq(size, device=draw.device)[None]
+    if stretch is not None and turn is not None:
+        cos, sin, long = turn.cos()[..., None, None], turn.sin()[..., None, None], stretch[..., None, None]
+        fx, fy = (cos * fx + sin * fy) * long, (cos * fy - sin * fx) / long
     frequency = (fx**2 + fy**2).sqrt().clamp(min=1 / size)
-    field = torch.fft.irfft2(spectrum * frequency ** -exponent[..., None, None], s=(size, size))
+    return standard(torch.fft.irfft2(spectrum * frequency ** -exponent[..., None, None], s=(size, size)))
+
+
+def standard(field: Tensor) -> Tensor:
+    """Mean 0 and variance 1 of every map."""
     field = field - field.mean(dim=(-2, -1), keepdim=True)
     return field / field.std(dim=(-2, -1), keepdim=True)
+
+
+def textures(draw: Draw, count: int, size: int) -> Tensor:
+    """The fields of `count` canvases, (count FIELDS size size): the first for clouds, the last for light.
+
+    Those between are of any grain: half are stretched as grass, hair and water are, a quarter have ridges as bark has.
+    """
+    shape = (count, FIELDS)
+    exponent = draw.uniform(0.5, 1.6, *shape)
+    exponent[:, 0], exponent[:, -1] = 1.5, 2.0
+    stretch = draw.log_uniform(1.0, 3.0, *shape) ** draw.chance(0.5, *shape)
+    stretch[:, 0], stretch[:, -1] = draw.log_uniform(1.0, 2.0, count), 1.0
+    turn = draw.uniform(0, torch.pi, *shape)
+    turn[:, 0] = 0.2 * draw.normal(count)  # clouds lie
+    fields = pink(draw, exponent, size, stretch, turn)
+    ridged = draw.chance(0.25, *shape)
+    ridged[:, 0] = ridged[:, -1] = 0
+    return torch.where(ridged[..., None, None] > 0, standard(-fields.abs()), fields)
 
 
 def backdrop(draw: Draw, colours: Palette, fields: Tensor) -> Tensor:
@@ -203,9 +231,7 @@ def finish(draw: Draw, canvas: Tensor, fields: Tensor) -> Tensor:
 def paint(draw: Draw, count: int, size: int = SIZE) -> Tensor:
     """`count` canvases, (count 3 size size) uint8."""
     colours = palette(draw, count)
-    exponent = draw.uniform(0.5, 1.6, count, FIELDS)
-    exponent[:, 0], exponent[:, -1] = 1.5, 2.0  # clouds and light
-    fields = pink(draw, exponent, size)
+    fields = textures(draw, count, size)
     canvas = backdrop(draw, colours, fields)
     busy = draw.uniform(0, 1, count, 1, 1) ** 2  # how many small things there are: photographs have calm places
     for cells in CELLS:
