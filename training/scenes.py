@@ -48,6 +48,7 @@ CELLS = (
     8,
     32,
 )  # shapes a side, in turn
+FINE = 8  # shapes a side, from which on they are small things
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,18 @@ def backdrop(draw: Draw, colours: Palette, fields: Tensor) -> Tensor:
 
 
 def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: int, density: Tensor) -> Tensor:
-    """Paints one shape into each cell of a randomly placed grid, cells a side. density: (b 1 1), share of cells."""
+    """Paints one shape into each cell of a randomly placed grid, cells a side. density: (b s s), share of cells.
+
+    Small shapes are faint more often than not: what is near in a photograph is mostly of like colour.
+    """
     b, size = len(canvas), canvas.shape[-1]
     pitch = size / cells
     shape = (b, cells, cells)
+    offset = draw.uniform(0, size, 2, b, 1)
+    batch = torch.arange(b, device=draw.device)[:, None, None]
+    rows, columns = ((torch.arange(cells, device=draw.device) + 0.5) * pitch - offset).long() % size
+    there = draw.chance(density[batch, rows[:, :, None], columns[:, None]], *shape)
+    there = there * (draw.uniform(0, 1, *shape) if cells >= FINE else 1)
     radius = pitch * draw.uniform(0.15, 0.48, *shape)
     turn = draw.uniform(0, torch.pi, *shape)
     hard = draw.chance(0.75, *shape)
@@ -141,7 +150,7 @@ def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: 
             (pitch / 2 - radius) * draw.uniform(-1, 1, *shape),
             draw.log_uniform(0.9, 8.0, *shape),  # 1 a rhombus, 2 an ellipse, 8 nearly a rectangle
             torch.lerp(radius * draw.uniform(0.05, 0.4, *shape), torch.full_like(radius, 0.5), hard),  # edge
-            draw.chance(density, *shape),
+            there,
             0.2 * draw.normal(*shape),  # gradient
             0.25 * draw.normal(*shape) * draw.chance(0.4, *shape),  # shading
             draw.log_uniform(0.005, 0.25, *shape),  # texture
@@ -151,18 +160,16 @@ def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: 
         ],
         dim=-1,
     )
-    y, x, row, column = _grid(draw, b, size, cells)
-    batch = torch.arange(b, device=draw.device)[:, None, None]
+    y, x, row, column = _grid(offset, size, cells)
     p = parameters[batch, row[:, :, None], column[:, None]].unbind(-1)  # each b s s
     field = fields[batch[:, 0, 0], draw.integers(fields.shape[1], b)]
     return _paint(canvas, x[:, None], y[:, :, None], p, field)
 
 
-def _grid(draw: Draw, b: int, size: int, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pixel coordinates from their cell's centre, and the cell's row and column; each (b s)."""
+def _grid(offset: Tensor, size: int, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pixel coordinates from their cell's centre, and the cell's row and column, each (b s); offset: (2 b 1)."""
     pitch = size / cells
-    offset = draw.uniform(0, size, 2, b, 1)
-    position = (torch.arange(size, device=draw.device) + offset) % size
+    position = (torch.arange(size, device=offset.device) + offset) % size
     cell = (position / pitch).long().clamp(max=cells - 1)
     y, x = position - (cell + 0.5) * pitch
     return y, x, cell[0], cell[1]
@@ -197,7 +204,7 @@ def stroke(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
 
 
 def marks(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
-    """A block of random 5x7 glyphs in lines, small, turned a little: it looks like text from afar."""
+    """On every second canvas a block of random 5x7 glyphs in lines, turned a little: it looks like text from afar."""
     b, size = len(canvas), canvas.shape[-1]
     lines, letters = 6, 16
     glyphs = draw.chance(0.55, b, 26, 7, 5)
@@ -213,7 +220,7 @@ def marks(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
     u, v = turn.cos() * dx + turn.sin() * dy, turn.cos() * dy - turn.sin() * dx
     alpha = F.grid_sample(page, torch.stack([2 * u / width, 2 * v / height], dim=-1), align_corners=False)
     colour = rearrange(colours.colours(draw, 1, 1), "b 1 1 c -> b c 1 1")
-    return torch.lerp(canvas, colour, alpha)
+    return torch.lerp(canvas, colour, alpha * draw.chance(0.5, b, 1, 1, 1))
 
 
 def finish(draw: Draw, canvas: Tensor, fields: Tensor) -> Tensor:
@@ -233,10 +240,11 @@ def paint(draw: Draw, count: int, size: int = SIZE) -> Tensor:
     colours = palette(draw, count)
     fields = textures(draw, count, size)
     canvas = backdrop(draw, colours, fields)
-    busy = draw.uniform(0, 1, count, 1, 1) ** 2  # how many small things there are: photographs have calm places
+    crowd = pink(draw, draw.uniform(1.5, 2.2, count, 1), size)[:, 0]
+    crowd = (4 * (crowd - draw.uniform(-1, 1, count, 1, 1))).sigmoid()  # small things: photographs have calm places
     for cells in CELLS:
-        density = draw.uniform(0.05, 0.95, count, 1, 1) ** 1.5
-        canvas = leaves(draw, canvas, colours, fields, cells, density * busy if cells >= 8 else density)
+        density = (draw.uniform(0.05, 0.95, count, 1, 1) ** 1.5).expand(-1, size, size)
+        canvas = leaves(draw, canvas, colours, fields, cells, density * crowd if cells >= FINE else density)
     for _ in range(6):
         canvas = stroke(draw, canvas, colours)
     for _ in range(2):
