@@ -193,7 +193,7 @@ def test_the_miniature_moves_a_picture_as_far_as_it_is_told(stock: torch.Tensor)
     image = stock[1:2, :, :128, :128].float() / 255
     moved = {}
     for bucket in (16, 200):
-        clip = animate(models, image, Settings(steps=6, high=1.0, frames=6, bucket=bucket), seed=0)[0]
+        clip = animate(models, image, Settings(steps=6, high=1.0, frames=6, bucket=bucket), 0)[0, 0]
         steps, _ = clip_motion(clip)
         moved[bucket] = float(flow(steps, 128, 128).norm(dim=-1).mean())
         assert F.mse_loss(clip[0], image[0]) < 0.02
