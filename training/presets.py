@@ -39,7 +39,7 @@ def unet_config(channels: tuple[int, ...], context: int, head: int, scalar: int)
 
 NANO = Preset(
     unet_config((96, 160, 160), context=64, head=32, scalar=64),
-    VAEConfig(block_out_channels=(32, 64, 160, 192), layers_per_block=1, decoder_mid_layers=2),
+    VAEConfig(block_out_channels=(32, 64, 160, 160), layers_per_block=1, decoder_mid_layers=2),
     CLIPConfig(
         hidden_size=64,
         intermediate_size=256,
