@@ -1,5 +1,6 @@
 """Training: the scenes, the camera and what it tells, the loop, and the file that came out of it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -235,6 +236,7 @@ def test_what_is_shipped_loads(tmp_path: Path) -> None:
     assert models.frames == 14
     assert models.unet.config == TINY.unet
     assert models.metadata["modelspec.license"] == "MIT"
+    assert json.loads(models.metadata["svd_nodes.recommended"])["frames"] == models.frames
 
 
 def test_spearman() -> None:

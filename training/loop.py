@@ -86,7 +86,7 @@ class Run:
         self._sum = torch.zeros((), device=self.params[0].device)
         self._passed = 0.0
         self._then: float | None = None
-        self._recorded: dict[tuple[Loss, tuple[torch.Size, ...]], Recorded] = {}
+        self._recorded: dict[tuple[Callable[..., Any], tuple[torch.Size, ...]], Recorded] = {}
         self._pools = self._new_pools()
 
     @property
@@ -121,7 +121,9 @@ class Run:
             return None, None
         return torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
 
-    def _do(self, action: Callable[..., None], name: Loss, inputs: Sequence[Tensor], pool: Any, record: bool) -> None:
+    def _do(
+        self, action: Callable[..., None], name: Callable[..., Any], inputs: Sequence[Tensor], pool: Any, record: bool
+    ) -> None:
         """The action, from its recording if there is to be one. The first time it is done while it is recorded."""
         key = (name, tuple(x.shape for x in inputs))
         if not record or not self._sum.is_cuda:
@@ -132,7 +134,7 @@ class Run:
             self._recorded[key] = Recorded(action, inputs, pool)
 
     def _differentiate(self, loss: Tensor) -> None:
-        gradients = torch.autograd.grad(loss, self.params, allow_unused=True)
+        gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, self.params, allow_unused=True)
         for kept, gradient in zip(self._gradient_of, gradients, strict=True):
             if gradient is None:
                 kept.zero_()

@@ -14,7 +14,19 @@ from ..svd.vae import VAE
 from .loop import Limit, Run
 from .presets import Preset, channels_last, untrained_clip, untrained_unet
 
+RECOMMENDED = {
+    "width": 256,
+    "height": 256,
+    "frames": 14,
+    "fps": 7,
+    "motion_bucket_id": 70,
+    "steps": 12,
+    "schedule": "karras",
+    "min_guidance": 1.0,
+    "max_guidance": 2.0,
+}
 METADATA = {
+    "svd_nodes.recommended": json.dumps(RECOMMENDED),
     "modelspec.title": "svd-nano",
     "modelspec.license": "MIT",
     "modelspec.description": (
