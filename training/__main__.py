@@ -173,12 +173,14 @@ def _unet(asked: argparse.Namespace, cards: Cards) -> None:
     limit = Limit(asked.steps, asked.seconds, asked.until)
 
     def studio() -> Studio:
+        print(f"unet, card {cards.rank}: ready for canvases", flush=True)
         draw, stock = _stock(asked, cards, asked.seed + 1)
         cutouts = masks(draw, max(len(stock) // 8, 16), asked.canvas_size)
         if models is not None and not asked.wait and cards.first:
             write_vae(models.vae, asked.state)
         while not (asked.state / "vae.safetensors").is_file():
             time.sleep(1)
+        print(f"unet, card {cards.rank}: has the autoencoder", flush=True)
         vae = read_vae(preset.vae, asked.state).to(cards.device, DTYPES[asked.precision])
         return Studio(vae, draw, stock, cutouts)
 
