@@ -1,5 +1,6 @@
 """How a command ends: what a user can do something about is one sentence on stderr and an exit code."""
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,23 @@ import typer
 from rich.console import Console
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: controls, half characters, separators of lines
+DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they reorder what is beside them
+
+
+def printable(text: str) -> str:
+    """Text of any origin (a file's name, a node's title, a server's word) as one line for a terminal.
+
+    What a terminal would obey or could not show becomes an escape, "\\x1b" say. So does the end of a line: split text
+    of several lines first.
+    """
+
+    def shown(letter: str) -> str:
+        if unicodedata.category(letter) in UNPRINTABLE or letter in DIRECTIONS:
+            return letter.encode("unicode_escape").decode()
+        return letter
+
+    return "".join(map(shown, text))
 
 
 @contextmanager
