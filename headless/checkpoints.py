@@ -1,6 +1,5 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..nodes.host.standalone import Session, checkpoint_path, default_folders
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
 
@@ -45,12 +43,6 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         parts = {part.name: {k: v for k, v in vars(part).items() if k != "name"} for part in self.parts}
         return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
-
-
-def find(name: str, folders: Sequence[Path]) -> Path:
-    """The checkpoint of this name: a path, or else a name in `folders` or the usual ones. InputError if none is."""
-    with Session((*folders, *default_folders())).active():
-        return checkpoint_path(name)
 
 
 def opened(path: Path) -> Checkpoint:
