@@ -16,17 +16,14 @@ import av
 import numpy as np
 import pytest
 import torch
+from command import SMALL, call, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
-from typer.testing import CliRunner
 
-from svd_nodes.headless.cli import app
 from svd_nodes.headless.media import write_mp4, write_webp
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
-
-SMALL = ["--width", "32", "--height", "24", "--steps", "2", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +38,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     picture(tmp_path / "a.png")
     return tmp_path
-
-
-def call(*words):
-    """Exit code, stdout and stderr of `svd-nodes WORDS`. An exception that is no exit is a failed test."""
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200", "TERM": "dumb"})
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def refused(*words):
-    """The sentence with which `svd-nodes WORDS` refuses bad input, having printed no result and no traceback."""
-    code, out, err = call(*words)
-    assert code == 2, (code, out, err)
-    assert out == ""
-    assert "Traceback" not in err
-    return err
 
 
 # ---- generate

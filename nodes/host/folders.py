@@ -39,10 +39,10 @@ def checkpoint_list(files: Iterable[str], folders: Iterable[str]) -> list[str]:
 def default_folders() -> tuple[Path, ...]:
     """Where checkpoints are looked for without an editor: here, in the pack, where comfy-cli installs the editor."""
     here, editors = Path("models") / "checkpoints", Path("comfy") / "ComfyUI" / "models" / "checkpoints"
-    return (here, PACK_CHECKPOINTS, *(home / editors for home in _homes()))
+    return (here, PACK_CHECKPOINTS, *(home / editors for home in homes()))
 
 
-def _homes() -> Iterator[Path]:
+def homes() -> Iterator[Path]:
     """One, or none: a user without an entry in the system's list, and without $HOME, has none."""
     with suppress(RuntimeError):
         yield Path.home()
