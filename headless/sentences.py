@@ -1,5 +1,6 @@
 """How a command ends: whatever goes wrong is one sentence on stderr and an exit code."""
 
+import errno
 import os
 import sys
 import traceback
@@ -90,8 +91,9 @@ def _ending(error: Exception) -> tuple[str, int, str | None]:
         case OSError():
             from .files import reason
 
-            where = f" ({error.filename})" if error.filename else ""
-            return f"A file could not be written or read{where}: {reason(error)}.", FAILED, None
+            where = f" ({str(error.filename)[:LONGEST]})" if error.filename else ""
+            code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
+            return f"A file could not be written or read{where}: {reason(error)}.", code, None
         case RuntimeError() if _is_out_of_memory(error):
             return TOO_LITTLE, FAILED, None
     said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
