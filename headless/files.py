@@ -1,14 +1,13 @@
 """Where results go: names that are never taken twice."""
 
 import os
-import tempfile
 import time
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..svd.errors import InputError
-from ..svd.files.publish import is_frame, publish, publish_into, reason, unfinished_file, unfinished_folder
+from ..svd.files.publish import publish, reason, require_writable, unfinished_file
 
-__all__ = ["is_frame", "publish", "publish_into", "reason", "unfinished_file", "unfinished_folder"]
+__all__ = ["publish", "reason", "unfinished_file"]
 
 LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes are put behind
 
@@ -21,10 +20,9 @@ def prepare_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except OSError as error:
         raise InputError(f"Nothing can be written to {folder} ({reason(error)}); choose another folder.") from None
+    require_writable(folder)
     return folder.resolve()
 
 

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,9 @@ from ..svd.vae import VAE
 from .checkpoints import opened
 from .device import open_device
 from .execute import Watch
-from .files import is_frame, name_problem, prepare_folder, publish_into, unfinished_folder
-from .media import check_side, write_mp4, write_png, write_webp
+from .files import name_problem, prepare_folder
+from .films import check_free, check_rate, check_side, output_kind, write_clip
 
-FILMS = (".mp4", ".webp")
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
 TOO_LARGE = (
     "There is not enough memory: use --memory low, --precision fp16, a lower --decode-chunk, a smaller size or fewer "
@@ -106,6 +104,7 @@ def generate(request: Request, watch: Watch, written: Callable[[Path], object]) 
         MemoryError: the device is too small for this.
     """
     _check(request)
+    kinds = [output_kind(target) for target in _targets(request)]
     device = open_device(request.device)
     session = Session((*request.checkpoint_folders, *default_folders()), device)
     with session.active(), advising(TOO_LARGE), torch.inference_mode():
@@ -119,11 +118,11 @@ def generate(request: Request, watch: Watch, written: Callable[[Path], object]) 
         stages = Stages(watch, 1 + 4 * len(request.pictures))
         with stages.stage("Load the checkpoint"):
             networks = _load(request, checkpoint, device, stages.watch.stepped)
-        for picture, target in zip(request.pictures, _targets(request), strict=True):
+        for picture, target, kind in zip(request.pictures, _targets(request), kinds, strict=True):
             with _naming(picture if len(request.pictures) > 1 else None):
                 frames = _make(request, clip, networks, picture, stages)
                 with stages.stage("Save"):
-                    written(_write(request, target, frames))
+                    written(write_clip(target, kind, frames, request.fps, {}, request.overwrite))
 
 
 @contextmanager
@@ -227,7 +226,7 @@ def _check(request: Request) -> None:
     if len(targets) > 1:
         _check_folder(request.output, targets)
     for target in targets:
-        _check_output(target, request.overwrite)
+        _check_output(target, request)
 
 
 def _check_folder(output: Path, targets: list[Path]) -> None:
@@ -241,28 +240,6 @@ def _check_folder(output: Path, targets: list[Path]) -> None:
         raise InputError(f"Two of the pictures would become {twice[0]}; rename one, or make its clip on its own.")
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    if sentence := name_problem(Path(output.name)):
-        raise InputError(sentence)
-    if output.suffix.lower() not in (*FILMS, ""):
-        raise InputError(f"{output} is not .mp4, .webp or a folder; choose one of these.")
-    if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
-        return
-    if output.is_dir() != (not output.suffix) or (output.is_dir() and not all(map(is_frame, output.iterdir()))):
-        raise InputError(f"{output} is there and holds something else; choose another name.")
-    if not overwrite:
-        raise InputError(f"{output} exists already; choose another name, or replace it with --overwrite.")
-
-
-def _write(request: Request, output: Path, frames: Tensor) -> Path:
-    overwrite = request.overwrite
-    match output.suffix.lower():
-        case ".mp4":
-            return write_mp4(output, frames, Fraction(request.fps), {}, overwrite)
-        case ".webp":
-            return write_webp(output, frames, request.fps, {}, lossless=False, quality=90, overwrite=overwrite)
-        case _:
-            with unfinished_folder(output) as folder:
-                for number, frame in enumerate(frames, 1):
-                    write_png(folder / f"frame_{number:05}.png", frame, {})
-                return publish_into(output, folder, overwrite)
+def _check_output(output: Path, request: Request) -> None:
+    check_free(output, request.overwrite, output_kind(output))
+    check_rate(output.suffix, request.fps)

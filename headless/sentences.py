@@ -1,10 +1,12 @@
 """How a command ends: what a user can do something about is one sentence on stderr and an exit code."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 from rich.console import Console
+
+from .signals import stopping
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -18,10 +20,12 @@ def sentences(works_here: bool = True) -> Iterator[None]:
     from ..svd.errors import InputError, LayersError, NonFiniteError
 
     try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        with stopping():
+            yield
+    except KeyboardInterrupt as error:
+        with suppress(OSError):  # a terminal that was closed
+            typer.echo("Stopped.", err=True)
+        raise typer.Exit(getattr(error, "exit_code", INTERRUPTED)) from None
     except InputError as error:
         from .advice import advice
 
