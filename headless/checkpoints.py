@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
@@ -102,6 +103,7 @@ def convert(source: Path, destination: Path, layout: Any, precision: str | None,
     checkpoint = opened(source)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
+    check_target(destination, layout, overwrite=overwrite)
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]

@@ -68,6 +68,7 @@ class Layout(StrEnum):
     diffusers = "diffusers"
 
 
+ENDINGS = ".mp4, .webp, .gif, .webm, .mov or .apng"
 CHECKPOINT = "A .safetensors file or a diffusers folder: a path, or else a name in a checkpoints folder."
 Checkpoints = Annotated[
     list[Path] | None,
@@ -167,13 +168,13 @@ def generate(
         ),
     ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",
             metavar="OUT",
-            help="For one picture: OUT.mp4, OUT.webp, or a folder that gets its frames as PNGs. "
-            "For several: a folder that gets NAME.mp4 of each.",
+            help=f"For one picture: a film ({ENDINGS}), or a folder that gets its frames "
+            "as PNGs. For several: a folder that gets NAME.mp4 of each. A name with a slash at its end is a folder.",
         ),
     ],
     checkpoint: Annotated[str, typer.Option(help=CHECKPOINT)] = "svd_xt.safetensors",
@@ -233,6 +234,9 @@ def generate(
     decode_chunk: Annotated[
         int, _within("decode_chunk", "Frames decoded at a time; fewer need less memory and flicker more.")
     ] = 14,
+    pingpong: Annotated[
+        bool, typer.Option("--pingpong", help="Forward and then backward, so that it loops without a jump.")
+    ] = False,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -274,6 +278,7 @@ def generate(
         noise_aug=noise_aug,
         seed=seed,
         decode_chunk=decode_chunk,
+        pingpong=pingpong,
         precision=precision.value,
         memory=memory.value,
         device=device,
@@ -336,7 +341,10 @@ def convert(
 
 @app.command()
 def sheet(
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="A video (.mp4 or .webp); each becomes a row.")],
+    clips: Annotated[
+        list[Path],
+        typer.Argument(metavar="CLIP", help="A video (.mp4, .webp, .gif, .webm, .mov or .apng); each becomes a row."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(

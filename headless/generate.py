@@ -26,8 +26,8 @@ from ..svd.vae import VAE
 from .checkpoints import opened
 from .device import open_device
 from .execute import Watch
-from .files import prepare_folder, publish_into, unfinished_folder
-from .media import check_side, write_mp4, write_png, write_webp
+from .files import prepare_folder
+from .films import Kind, check_rate, check_side, pingpong, write_clip
 from .request import Request, check, find, guidance_upside_down
 
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
@@ -58,6 +58,7 @@ class Shot:
     width: int
     height: int
     target: Path
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,14 @@ def plan(request: Request) -> Plan:
     best = recommended(checkpoint)
     settings = _settings(request, best)
     shots, notes = [], _notes(settings, best)
-    for picture, target in zip(request.pictures, request.targets, strict=True):
+    for picture, (target, kind) in zip(request.pictures, request.targets, strict=True):
         with advising(TOO_LARGE):
             size = image.read_picture(picture).size  # in whole: a bad one among many is known in seconds
-        shot = _shot(request, best, picture, size, target)
+        width, height = _size(request, best, size)
+        if kind == "film":
+            check_side(target.suffix, width, height)
+            check_rate(target.suffix, settings.fps)
+        shot = Shot(picture, width, height, target, kind)
         shots.append(shot)
         notes += filter(None, (off_size(best, shot.width, shot.height), _cropped(request, shot, size)))
     return Plan(request, session, checkpoint, settings, tuple(shots), tuple(dict.fromkeys(notes)))
@@ -121,8 +126,8 @@ def make(plan: Plan, watch: Watch, written: Callable[[Path], object]) -> None:
     """
     request = plan.request
     with plan.session.active(), advising(TOO_LARGE), torch.inference_mode():
-        is_folder = request.output.is_dir() or len(plan.shots) > 1
-        prepare_folder(request.output if is_folder else request.output.absolute().parent)
+        for shot in plan.shots:
+            prepare_folder(shot.target if shot.kind == "folder" else shot.target.absolute().parent)
         stages = Stages(watch, 1 + 4 * len(plan.shots))
         with stages.stage("Load the checkpoint"):
             networks = _load(plan, stages.watch.stepped)
@@ -130,7 +135,8 @@ def make(plan: Plan, watch: Watch, written: Callable[[Path], object]) -> None:
             with _naming(shot.picture if len(plan.shots) > 1 else None):
                 frames = _make(request, plan.settings, networks, shot, stages)
                 with stages.stage("Save"):
-                    written(_write(shot.target, frames, plan.settings.fps, request.overwrite))
+                    shown = pingpong(frames) if request.pingpong else frames
+                    written(write_clip(shot.target, shot.kind, shown, plan.settings.fps, {}, request.overwrite))
 
 
 @contextmanager
@@ -168,13 +174,12 @@ def _settings(request: Request, best: Recommended) -> Settings:
     )
 
 
-def _shot(request: Request, best: Recommended, picture: Path, size: tuple[int, int], target: Path) -> Shot:
-    """InputError on a size that no format takes. size: of the picture."""
-    wide, high = best.size(*size)
+def _size(request: Request, best: Recommended, picture: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of the clip of a picture of this size. InputError if the model can make none such."""
+    wide, high = best.size(*picture)
     width, height = request.width or wide, request.height or high
     conditioning.check_size(width, height)
-    check_side(target.suffix, width, height)
-    return Shot(picture, width, height, target)
+    return width, height
 
 
 def _notes(settings: Settings, best: Recommended) -> list[str]:
@@ -240,16 +245,3 @@ def _make(request: Request, settings: Settings, networks: Networks, shot: Shot, 
 
 def _too_large(room: int | None) -> str:
     return TOO_LARGE
-
-
-def _write(output: Path, frames: Tensor, fps: Fraction, overwrite: bool) -> Path:
-    match output.suffix.lower():
-        case ".mp4":
-            return write_mp4(output, frames, fps, {}, overwrite)
-        case ".webp":
-            return write_webp(output, frames, float(fps), {}, lossless=False, quality=90, overwrite=overwrite)
-        case _:
-            with unfinished_folder(output) as folder:
-                for number, frame in enumerate(frames, 1):
-                    write_png(folder / f"frame_{number:05}.png", frame, {})
-                return publish_into(output, folder, overwrite)

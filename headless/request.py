@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..nodes.host.folders import default_folders, find_checkpoint
 from ..svd.errors import InputError
-from .files import is_frame, name_problem
 
-FILMS = (".mp4", ".webp")
+if TYPE_CHECKING:
+    from .films import Kind
+
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 LIMITS = {  # with their least and their most; the nodes' are the same
     "width": (8, 8192), "height": (8, 8192), "frames": (1, 1024), "steps": (1, 1000), "decode_chunk": (1, 1024),
@@ -26,11 +28,12 @@ class Request:
     """Everything `generate` can be told. Sizes in pixels.
 
     None is what the checkpoint is at its best with; for width and height, in the picture's own orientation.
-    `output`, for one picture: a .mp4, a .webp or a folder of PNGs; for several: a folder that gets NAME.mp4 of each.
+    `output`, as it was typed: for one picture a film's name, or a folder that gets its frames as PNGs (with a slash at
+    its end, or without a dot); for several a folder that gets NAME.mp4 of each.
     """
 
     pictures: tuple[Path, ...]
-    output: Path
+    output: str
     checkpoint: str = "svd_xt.safetensors"
     width: int | None = None
     height: int | None = None
@@ -46,6 +49,7 @@ class Request:
     noise_aug: float = 0.02
     seed: int = 0
     decode_chunk: int = 14
+    pingpong: bool = False
     precision: str = "auto"
     memory: str = "auto"
     device: str | None = None
@@ -53,11 +57,16 @@ class Request:
     checkpoint_folders: tuple[Path, ...] = ()
 
     @property
-    def targets(self) -> list[Path]:
-        """Where the clip of each picture goes."""
+    def targets(self) -> "list[tuple[Path, Kind]]":
+        """Where the clip of each picture goes, and as what. InputError on a name that asks for nothing we write."""
+        from .films import output_kind
+
+        kind, output = output_kind(self.output), Path(self.output)
         if len(self.pictures) == 1:
-            return [self.output]
-        return [self.output / f"{picture.stem}.mp4" for picture in self.pictures]
+            return [(output, kind)]
+        if kind == "film" or (os.path.lexists(output) and not output.is_dir()):
+            raise InputError(f"Several pictures need a folder for their clips, and {output} is none; give -o a folder.")
+        return [(output / f"{picture.stem}.mp4", "film") for picture in self.pictures]
 
 
 def check(request: Request) -> None:
@@ -66,11 +75,7 @@ def check(request: Request) -> None:
     check_device(request.device)
     for picture in request.pictures:
         _check_picture(picture)
-    targets = request.targets
-    if len(targets) > 1:
-        _check_folder(request.output, targets)
-    for target in targets:
-        _check_output(target, request.overwrite)
+    _check_targets(request)
     find(request.checkpoint, request.checkpoint_folders)
 
 
@@ -126,25 +131,14 @@ def _check_picture(path: Path) -> None:
         raise InputError(f"There is no picture at {path}: check the path.")
 
 
-def _check_folder(output: Path, targets: list[Path]) -> None:
-    """What a folder for the clips of several pictures must be."""
-    if (output.suffix or os.path.lexists(output)) and not output.is_dir():
-        raise InputError(f"Several pictures need a folder for their clips, and {output} is none; give -o a folder.")
-    if sentence := name_problem(Path(output.name)):
-        raise InputError(sentence)
-    names = [target.name.casefold() for target in targets]
-    if twice := [target for target in targets if names.count(target.name.casefold()) > 1]:
+def _check_targets(request: Request) -> None:
+    from .films import check_free, check_rate
+
+    targets = request.targets
+    names = [target.name.casefold() for target, _ in targets]
+    if twice := [target for target, _ in targets if names.count(target.name.casefold()) > 1]:
         raise InputError(f"Two of the pictures would become {twice[0]}; rename one, or make its clip on its own.")
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if sentence := name_problem(Path(output.name)):
-        raise InputError(sentence)
-    if output.suffix.lower() not in (*FILMS, ""):
-        raise InputError(f"{output} is not .mp4, .webp or a folder; choose one of these.")
-    if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
-        return
-    if output.is_dir() != (not output.suffix) or (output.is_dir() and not all(map(is_frame, output.iterdir()))):
-        raise InputError(f"{output} is there and holds something else; choose another name.")
-    if not overwrite:
-        raise InputError(f"{output} exists already; choose another name, or replace it with --overwrite.")
+    for target, kind in targets:
+        check_free(target, request.overwrite, kind)
+        if kind == "film" and request.fps is not None:
+            check_rate(target.suffix, request.fps)

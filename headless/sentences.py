@@ -6,7 +6,7 @@ import sys
 import traceback
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from ..svd.errors import InputError, LayersError, NonFiniteError
+from .signals import stopping
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LONGEST = 300  # letters of a sentence that is not ours
@@ -49,10 +50,12 @@ def sentences(works_here: bool = True) -> Iterator[None]:
     works_here: a missing checkpoint is missing on this machine.
     """
     try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        with stopping():
+            yield
+    except KeyboardInterrupt as error:
+        with suppress(OSError):  # a terminal that was closed
+            typer.echo("Stopped.", err=True)
+        raise typer.Exit(getattr(error, "exit_code", INTERRUPTED)) from None
     except BrokenPipeError:  # whoever read what is printed has enough of it: the command line ends in silence
         raise
     except Exception as error:

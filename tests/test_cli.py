@@ -125,12 +125,13 @@ def test_several_pictures_are_checked_before_the_work(folder, tiny, monkeypatch)
     Path("sub").mkdir()
     picture(folder / "sub" / "A.jpg")
     Path("broken.png").write_bytes(b"x")
+    Path("taken").touch()
     Path("there").mkdir()
     Path("there/b.mp4").write_text("mine")
     words = ["--checkpoint", tiny, *SMALL]
     for pictures, output, sentence in (
         (["a.png", "b.png"], "film.mp4", "Several pictures need a folder for their clips, and film.mp4 is none"),
-        (["a.png", "b.png"], "b.png", "b.png is none"),
+        (["a.png", "b.png"], "taken", "Several pictures need a folder for their clips, and taken is none"),
         (["a.png", "sub/A.jpg"], "new", "Two of the pictures would become new/a.mp4; rename one"),
         (["a.png", "broken.png"], "new", "broken.png cannot be read as a picture"),
         (["a.png", "b.png"], "there", "there/b.mp4 exists already"),
@@ -300,7 +301,10 @@ BAD_REQUESTS = {
     "checkpoint missing": (["a.png", "--checkpoint", "no.safetensors"], "no.safetensors"),
     "checkpoint is a pickle": (["a.png", "--checkpoint", "old.ckpt"], "old.ckpt"),
     "checkpoint empty": (["a.png", "--checkpoint", "empty.safetensors"], "empty.safetensors"),
-    "unknown format": (["a.png", "-o", "film.avi"], "film.avi is not .mp4, .webp or a folder"),
+    "unknown format": (
+        ["a.png", "-o", "film.avi"],
+        "film.avi is not .mp4, .mov, .webm, .webp, .gif, .apng or a folder",
+    ),
     "output under a file": (["a.png", "-o", "a.png/film.mp4"], "Nothing can be written to"),
     "output a folder": (["a.png", "-o", "films.mp4"], "films.mp4 is there and holds something else"),
 }
@@ -735,8 +739,10 @@ def test_a_sheet_without_a_name_lies_beside_its_clip_and_replaces_nothing(folder
     Path("clips").mkdir()
     write_mp4(folder / "clips" / "a.mp4", torch.rand(2, 16, 16, 3), Fraction(7), {})
     Path("clips/a_sheet.png").write_text("mine")
-    assert call("sheet", "clips/a.mp4")[:2] == (0, "clips/a_sheet_00001_.png\n")
+    assert "clips/a_sheet.png exists already; choose another name, or replace it with --overwrite." in refused(
+        "sheet", "clips/a.mp4"
+    )
     assert Path("clips/a_sheet.png").read_text() == "mine"
     assert call("sheet", "clips/a.mp4", "--overwrite")[:2] == (0, "clips/a_sheet.png\n")
     assert call("sheet", "clips/a.mp4", "-o", "new/b.png")[:2] == (0, "new/b.png\n")
-    assert sorted(os.listdir("clips")) == ["a.mp4", "a_sheet.png", "a_sheet_00001_.png"]
+    assert sorted(os.listdir("clips")) == ["a.mp4", "a_sheet.png"]

@@ -156,7 +156,7 @@ def test_the_words_are_those_of_the_editors_page():
 
 
 def planned(*pictures, **given):
-    return plan(Request(tuple(map(Path, pictures)), Path("out"), device="cpu", **given))
+    return plan(Request(tuple(map(Path, pictures)), "out", device="cpu", **given))
 
 
 def test_what_is_not_given_is_the_checkpoints_own(folder, own):

@@ -54,18 +54,19 @@ CHOICE = ("", "nonsense", "AUTO ", LONG)
 MISSING = ("", "missing", LONG, "text.txt/inside")
 FOLDER = (*MISSING[1:], "text.txt")
 DEVICE = ("", "gpu", "cuda:x", "cuda:-1", "cuda:9999", "cpu\n", "meta", LONG)
-SETTING = (
+SETTING = ("", "x", "=", "StableVideoSample=1", "StableVideoSample.=1", ".seed=1", "Sampler.seed=1")
+OUTPUT = (
     "",
-    "x",
-    "=",
-    "StableVideoSample=1",
-    "StableVideoSample.=1",
-    ".seed=1",
-    "Sampler.seed=1",
-    "8.sed=1",
-    "8.seed=x",
+    "film.avi",
+    ".mp4",
+    "take.1",
+    "taken.mp4",
+    "taken.mp4/",
+    "text.txt",
+    "text.txt/film.mp4",
+    LONG,
+    f"{LONG}.mp4",
 )
-OUTPUT = ("film.avi", "film.", "taken.mp4", "text.txt", "text.txt/film.mp4", LONG, f"{LONG}.mp4")
 
 BAD = {
     "run": {
