@@ -15,8 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture
 
+from svd_nodes.headless.films import FILM_ENDINGS
 from svd_nodes.headless.generate import plan
 from svd_nodes.headless.request import Request, frame_rate
+from svd_nodes.headless.sheet import _frames as frames_of
 from svd_nodes.nodes.host.folders import PACK_CHECKPOINTS
 from svd_nodes.svd import open_checkpoint
 from svd_nodes.svd import recommended as subject
@@ -242,6 +244,18 @@ def test_the_film_plays_at_the_very_rate(folder, tiny):
     assert call("generate", *words)[0] == 0
     with av.open("a.mp4") as film:
         assert film.streams.video[0].average_rate == Fraction(24000, 1001)
+
+
+@pytest.mark.parametrize("output", [*(f"clip{ending}" for ending in FILM_ENDINGS), "take.1/", "frames"])
+def test_forward_and_backward_in_every_format(output, folder, tiny):
+    words = ["lying.png", "-o", output, "--checkpoint", tiny, "--frames", 3, "--pingpong", *SMALL]
+    code, out, err = call("generate", *words)
+    assert (code, out) == (0, f"{output.rstrip('/')}\n"), err
+    if Path(output).is_dir():
+        first, second, _, last = sorted(Path(output).iterdir())
+        assert second.read_bytes() == last.read_bytes() != first.read_bytes()
+    else:
+        assert len(list(frames_of(Path(output)))) == 4
 
 
 @pytest.mark.parametrize("name", ["min_guidance", "max_guidance", "noise_aug"])
