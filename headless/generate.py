@@ -28,7 +28,7 @@ from .device import open_device
 from .execute import Watch
 from .files import prepare_folder
 from .films import Kind, check_rate, check_side, pingpong, write_clip
-from .request import Request, check, find, guidance_upside_down
+from .request import Request, check, find
 
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
 TOO_LARGE = (
@@ -161,8 +161,6 @@ class Networks:
 def _settings(request: Request, best: Recommended) -> Settings:
     low = best.min_guidance if request.min_guidance is None else request.min_guidance
     high = best.max_guidance if request.max_guidance is None else request.max_guidance
-    if request.guidance != "constant" and low > high:
-        raise guidance_upside_down(low, high)
     frames = request.frames or best.frames or FRAMES
     return Settings(
         frames=frames,

@@ -281,7 +281,6 @@ BAD_REQUESTS = {
     "no steps": (["a.png", "--steps", 0], "--steps"),
     "chunk of nothing": (["a.png", "--decode-chunk", 0], "--decode-chunk"),
     "seed too large": (["a.png", "--seed", 2**64], "--seed"),
-    "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3; change --min"),
     "checkpoint is a picture": (
         ["a.png", "--checkpoint", "a.png"],
         "a.png is a picture (PNG, 40 x 30), not a checkpoint; give one such as svd_xt.safetensors.",
