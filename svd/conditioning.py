@@ -9,6 +9,7 @@ from torch import Tensor
 from .clip import MEAN, STD, clip_pixels
 from .errors import InputError, NonFiniteError
 from .image import rgb
+from .inference import inference
 from .vae import VAE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Conditioning:
         )
 
 
-@torch.no_grad()
+@inference
 def encode_clip(
     clip: "CLIPVisionModelWithProjection", image: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
 ) -> Tensor:
@@ -67,7 +68,7 @@ def encode_clip(
     return _finite(clip(pixel_values=pixels.to(weight.dtype)).image_embeds[:, None], "The CLIP embedding")
 
 
-@torch.no_grad()
+@inference
 def encode_latent(
     vae: VAE, image: Tensor, noise_aug_strength: float = 0.02, noise: Tensor | None = None
 ) -> ImageLatent:
@@ -103,7 +104,9 @@ def condition(
     pictures, latents = len(embedding), len(image_latent.latent)
     if pictures != latents:
         raise InputError(f"There are {pictures} CLIP embeddings but {latents} latents: encode the same pictures twice.")
-    scalars = torch.tensor([fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32)
+    scalars = torch.tensor(
+        [fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32, device="cpu"
+    )
     return Conditioning(embedding, image_latent.latent, scalars.repeat(pictures, 1))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .config import VAEConfig
 from .errors import InputError, NonFiniteError
+from .inference import inference
 from .kernels import group_norm, temporal_conv, temporal_conv_onto
 from .kernels.group_norm import Moments, factors, scaled
 from .layers import TimeResBlock, Upsample, as_clip, as_images, share
@@ -21,7 +22,7 @@ FEWEST = 1024  # places worth a piece
 MAPS = 6  # feature maps that a block holds at once beside its input and its result
 
 
-@torch.no_grad()
+@inference
 def decode(
     vae: VAE,
     latent: Tensor,
@@ -62,8 +63,9 @@ def decode(
 
 
 def _decode(vae: VAE, z: Tensor, room: int | None, spill: bool) -> Tensor:
-    """One chunk of one clip, whole if the room allows it."""
-    if room is None or room >= whole(vae.config, len(z), z.shape[-2], z.shape[-1], vae.dtype.itemsize):
+    """One chunk of one clip, whole if the room allows it, or if hooks bring the weights: those want whole calls."""
+    brought = any(p.is_meta for p in vae.decoder.parameters())
+    if brought or room is None or room >= whole(vae.config, len(z), z.shape[-2], z.shape[-1], vae.dtype.itemsize):
         return vae.decode(z, frames=len(z))
     return decode_in_pieces(vae, z, len(z), room, spill)
 
@@ -77,7 +79,7 @@ def whole(config: VAEConfig, frames: int, height: int, width: int, itemsize: int
     return 4 * frames * places * config.block_out_channels[:2][-1] * itemsize
 
 
-@torch.no_grad()
+@inference
 def decode_in_pieces(vae: VAE, latent: Tensor, frames: int, room: int, spill: bool = False) -> Tensor:
     """What vae.decode(latent, frames) gives, (b t) c h w -> (b t) 3 H W, with temporary tensors of about `room` bytes.
 

@@ -308,7 +308,8 @@ def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, var
 
 
 def _identity_quant_conv(channels: int, dtype: torch.dtype) -> Mapping[str, Planned]:
-    weight, bias = torch.eye(channels)[:, :, None, None], torch.zeros(channels)
+    weight = torch.eye(channels, dtype=torch.float32, device="cpu")[:, :, None, None]
+    bias = torch.zeros_like(weight[:, 0, 0, 0])
     return {
         f"quant_conv.{leaf}": _planned([(Source(f"quant_conv.{leaf}", tuple(tensor.shape)), tensor)], dtype)
         for leaf, tensor in (("weight", weight), ("bias", bias))

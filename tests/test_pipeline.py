@@ -13,6 +13,7 @@ from torch import nn
 
 from svd_nodes.svd import InputError, StableVideoDiffusionPipeline, save
 from svd_nodes.svd.config import VAEConfig
+from svd_nodes.svd.placement import Placement
 from svd_nodes.tools.random_checkpoint import PRESETS, random_models
 
 SIZE = {"height": 32, "width": 48, "num_frames": 3, "num_inference_steps": 3, "decode_chunk_size": 3}
@@ -281,7 +282,7 @@ def test_an_error_brings_an_offloaded_network_home(ours, monkeypatch):
     network = ours.unet
     monkeypatch.setattr(network, "to", lambda device: moves.append(str(device)) or network)
     ours.enable_model_cpu_offload("meta")
-    monkeypatch.setattr(ours, "_offload_device", torch.device("cpu"))
+    monkeypatch.setattr(ours, "_placement", Placement(torch.device("cpu")))
     with pytest.raises(RuntimeError, match="stop"):
         ours(picture(0), callback_on_step_end=lambda *_: (_ for _ in ()).throw(RuntimeError("stop")), **SIZE)
     assert moves[-1] == "cpu"
@@ -336,7 +337,7 @@ BAD_CALLS = [
     ({"fps": 0}, "fps is 0"),
     ({"motion_bucket_id": -1}, "motion_bucket_id is -1"),
     ({"noise_aug_strength": -0.1}, "noise_aug_strength is -0.1"),
-    ({"decode_chunk_size": 0}, "at least 1 frame at a time"),
+    ({"decode_chunk_size": 0}, "decode_chunk_size is 0"),
 ]
 
 
