@@ -156,15 +156,13 @@ class Networks:
 
 
 def _clip(request: Request, checkpoint: Checkpoint) -> Clip:
-    """InputError on a size or a guidance that cannot be."""
+    """InputError on a size that cannot be."""
     trained = OTHERS.get(checkpoint.metadata.get("modelspec.title", ""), Trained())
     width, height = request.width or trained.width, request.height or trained.height
     low, high = request.min_guidance, request.max_guidance
     high = trained.max_guidance if high is None else high
     conditioning.check_size(width, height)
     check_side(_targets(request)[0].suffix, width, height)
-    if request.guidance != "constant" and low > high:
-        raise InputError(f"The least guidance {low:g} is above the most, {high:g}; change --min-guidance or the other.")
     frames = request.frames or checkpoint.frames or FRAMES
     return Clip(width, height, frames, guidance.guidance_scale(request.guidance, low, high, frames))
 

@@ -1,6 +1,5 @@
 """A pipeline call's arguments, checked before any work: each function gives the value to use or raises InputError."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -40,7 +39,7 @@ class Call:
 
 def whole(name: str, value: Any, usual: str) -> int:
     """A whole number, 1 or more. usual: what to give instead."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         raise InputError(f"{name} is {value!r}: give a whole number, 1 or more ({usual}).")
     return int(value)
 
@@ -49,16 +48,16 @@ def number(name: str, value: Any, least: float, usual: str) -> float:
     """A number that fp32 holds, `least` or more; also as a tensor of one."""
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value) or not fits(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
         raise InputError(f"{name} is {value!r}: give a number ({usual}).")
-    if value < least:
+    if float(value) < least:
         raise InputError(f"{name} is {value}: it is {least:g} or above ({usual}).")
     return float(value)
 
 
-def fits(value: Real) -> bool:
-    """Whether fp32 holds it."""
-    return abs(float(value)) <= torch.finfo(torch.float32).max
+def fits(value: float) -> bool:
+    """Whether fp32 holds it; NaN is no number."""
+    return abs(value) <= torch.finfo(torch.float32).max
 
 
 def pictures(image: Any) -> list[Image.Image] | Tensor:

@@ -90,16 +90,17 @@ def encode_latent(
 
 
 def condition(
-    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
+    embedding: Tensor, image_latent: ImageLatent, fps: float = 7, motion_bucket_id: float = 127
 ) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 
-    The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion
-    bucket, and where the two encodings are not of the same number of pictures.
+    The model was trained on fps - 1, so that is what is embedded, as a sinusoid, which takes fractions (23.976) too.
+    InputError on fps below 1, on a negative motion bucket, on what is no number, and where the two encodings are not of
+    the same number of pictures.
     """
-    if fps < 1:
+    if not 1 <= fps < float("inf"):
         raise InputError(f"fps is {fps}: at least 1 is needed (7 is usual).")
-    if motion_bucket_id < 0:
+    if not 0 <= motion_bucket_id < float("inf"):
         raise InputError(f"motion_bucket_id is {motion_bucket_id}: it is 0 or above (127 is usual).")
     pictures, latents = len(embedding), len(image_latent.latent)
     if pictures != latents:

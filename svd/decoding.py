@@ -5,7 +5,7 @@ frames at a time: its convolutions see one place only, and its norms, which see 
 first pass over the pieces and are applied in a second. So nothing is larger than the clip's own feature map but that.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ MAPS = 6  # feature maps that a block holds at once beside its input and its res
 def decode(
     vae: VAE,
     latent: Tensor,
-    frames: int,
+    frames: int | Sequence[int],
     frames_per_chunk: int | None = None,
     callback: Callable[[int, int], None] | None = None,
     room: int | None = None,
@@ -34,6 +34,7 @@ def decode(
 ) -> Tensor:
     """The sampler's latent to frames: (b t) c h w -> (b t) 3 H W fp32 in 0..1.
 
+    frames: of every clip; or of each, where they differ.
     `frames_per_chunk` is part of the result: the temporal layers see one chunk at a time, and a chunk never spans two
     clips. None decodes each clip whole. `room` is not: a chunk that needs more bytes for its temporary tensors is
     decoded in pieces, with the same pixels; `spill` then also parks feature maps in main memory. callback(frames done,
@@ -41,12 +42,11 @@ def decode(
     InputError on a chunk below 1 or frames that do not fit; NonFiniteError names the frames in which NaN or infinity
     appeared.
     """
-    if frames < 1 or len(latent) % frames:
-        raise InputError(f"{len(latent)} latents are no whole clips of {frames} frames.")
-    size = frames if frames_per_chunk is None else frames_per_chunk
+    clips = _clips(len(latent), frames)
+    size = max(clips) if frames_per_chunk is None else frames_per_chunk
     if size < 1:
         raise InputError(f"frames_per_chunk is {size}: decode at least 1 frame at a time (14 is usual).")
-    chunks = [chunk for clip in latent.split(frames) for chunk in clip.split(size)]
+    chunks = [chunk for clip in latent.split(clips) for chunk in clip.split(size)]
     decoded: list[Tensor] = []
     done = 0
     for chunk in chunks:
@@ -60,6 +60,14 @@ def decode(
         if callback is not None:
             callback(done, len(latent))
     return torch.cat(decoded)
+
+
+def _clips(latents: int, frames: int | Sequence[int]) -> list[int]:
+    """How many frames each clip has."""
+    clips = [frames] * (latents // max(frames, 1)) if isinstance(frames, int) else list(frames)
+    if not clips or min(clips) < 1 or sum(clips) != latents:
+        raise InputError(f"{latents} latents are no whole clips of {frames} frames.")
+    return clips
 
 
 def _decode(vae: VAE, z: Tensor, room: int | None, spill: bool) -> Tensor:

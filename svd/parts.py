@@ -14,22 +14,14 @@ from .config import UNetConfig, VAEConfig
 from .errors import InputError
 from .keymap import Naming, unet_table, vae_table
 from .pretrained import FeatureExtractor, Scheduler
+from .saveable import unwrapped
 from .unet import UNet
 from .vae import VAE
-
-WRAPPERS = (["_orig_mod"], ["module"])  # torch.compile's, and DataParallel's of every kind
 
 
 def own_part(name: str, part: Any) -> Any:
     """What a pipeline can use for a part of this name. InputError, when it is given, on what it cannot."""
     return MAKERS[name](part)
-
-
-def unwrapped(network: Any) -> Any:
-    """The network inside torch.compile's and DistributedDataParallel's wrappers."""
-    while isinstance(network, nn.Module) and list(network._modules) in WRAPPERS:
-        (network,) = network._modules.values()
-    return network
 
 
 def _own_unet(unet: Any) -> Any:

@@ -62,7 +62,8 @@ class StableVideoDiffusionPipeline:
         num_frames: int | None = None,
     ) -> None:
         self.vae, self.image_encoder, self.unet = vae, image_encoder, unet
-        self.scheduler, self.feature_extractor = scheduler, feature_extractor
+        self.scheduler: Scheduler = own_part("scheduler", scheduler)
+        self.feature_extractor: FeatureExtractor = own_part("feature_extractor", feature_extractor)
         self.num_frames = num_frames  # where the UNet's config does not say: from the file's name
         self._guidance_scale: float | Tensor = 1.0  # of the running call; a callback may set it for the steps to come
         self.num_timesteps = 0
@@ -324,10 +325,11 @@ class StableVideoDiffusionPipeline:
 
     def _sides(self, height: int | None, width: int | None) -> Iterator[tuple[str, Any]]:
         """Both by name, the model's own where none is given."""
+        cells = self.unet.config.sample_size
         for name, side in (("height", height), ("width", width)):
-            if not side and self.unet.config.sample_size is None:
+            if not side and cells is None:
                 raise InputError("The checkpoint does not say its own size: give height and width.")
-            yield name, side or self.unet.config.sample_size * self.vae.config.downscale
+            yield name, side or (cells or 0) * self.vae.config.downscale
 
 
 def _stretch(pictures: Sequence[Image.Image] | Tensor, width: int, height: int) -> Tensor:

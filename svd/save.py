@@ -17,6 +17,7 @@ from .clip import MEAN, STD
 from .errors import InputError
 from .keymap import Layout, Naming, Source, clip_table, unet_table, vae_table
 from .layout import CONFIG_KEY, FIRST_STAGE, UNET
+from .saveable import plain
 from .tensorfile import Planned, is_finite, write_tensors
 
 if TYPE_CHECKING:
@@ -70,10 +71,14 @@ def save(
     dtype: of all weights, None keeps each as it is. variant: goes into a folder's file names, "fp16" say. The configs
     (and the metadata the model came with) go into the file's metadata or the folder's config.json. InputError if
     `path` is there already and `overwrite` is false (a folder with anything else in it is never overwritten), if the
-    layout cannot hold the model, or if the place cannot be written to. OSError if the disk is full.
+    layout cannot hold the model, if a network carries adapters or is not what its config says, or if the place cannot
+    be written to. OSError if the disk is full.
     """
     path = Path(path)
     _check_target(path, layout, variant, overwrite)
+    models = plain(models)
+    if layout == "diffusers":
+        _check_expressible(models)
     try:
         with _beside(path, layout) as temporary:
             if layout == "single":
@@ -292,7 +297,6 @@ def _check_expressible(models: "Models") -> None:
 
 
 def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, variant: str | None) -> None:
-    _check_expressible(models)
     for name, values in _folder_configs(models).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
