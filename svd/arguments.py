@@ -12,6 +12,7 @@ from torch import Tensor
 from .errors import InputError
 from .image import rgb, to_rgb
 
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 StepEnd = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 UNDERSHOOT = 1e-3  # how far below 0 rounding may take a picture in 0..1
 
@@ -37,10 +38,16 @@ class Call:
     tensor_inputs: Sequence[str]
 
 
+def said(value: object) -> str:
+    """A value as a sentence can hold it."""
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
+
+
 def whole(name: str, value: Any, usual: str) -> int:
     """A whole number, 1 or more. usual: what to give instead."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
-        raise InputError(f"{name} is {value!r}: give a whole number, 1 or more ({usual}).")
+        raise InputError(f"{name} is {said(value)}: give a whole number, 1 or more ({usual}).")
     return int(value)
 
 
@@ -49,7 +56,7 @@ def number(name: str, value: Any, least: float, usual: str) -> float:
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
-        raise InputError(f"{name} is {value!r}: give a number ({usual}).")
+        raise InputError(f"{name} is {said(value)}: give a number ({usual}).")
     if float(value) < least:
         raise InputError(f"{name} is {value}: it is {least:g} or above ({usual}).")
     return float(value)
@@ -80,7 +87,7 @@ def generators(given: Any, clips: int) -> tuple[torch.Generator, ...]:
     """None, one for all clips, or one for each."""
     several = tuple(given) if isinstance(given, list | tuple) else () if given is None else (given,)
     if wrong := [each for each in several if not isinstance(each, torch.Generator)]:
-        raise InputError(f"generator is {wrong[0]!r}: give a torch.Generator, a list of them, or None.")
+        raise InputError(f"generator is {said(wrong[0])}: give a torch.Generator, a list of them, or None.")
     if given is not None and len(several) not in (1, clips):
         raise InputError(f"There are {len(several)} generators for {clips} clips: give one, or one for each.")
     return several
@@ -91,7 +98,7 @@ def unit_latents(latents: Any, shape: tuple[int, ...]) -> Tensor | None:
     if latents is None:
         return None
     if not isinstance(latents, Tensor) or tuple(latents.shape) != shape:
-        found = tuple(latents.shape) if isinstance(latents, Tensor) else repr(latents)
+        found = tuple(latents.shape) if isinstance(latents, Tensor) else said(latents)
         raise InputError(f"latents are {found}, but this call needs {shape} (b t c h w).")
     if not latents.is_floating_point() or not latents.isfinite().all():
         raise InputError("latents hold NaN, infinity or whole numbers: give unit noise, as torch.randn makes it.")
@@ -110,12 +117,19 @@ def own_sigmas(sigmas: Iterable[Any]) -> Tensor:
     return schedule
 
 
+def output_type(value: Any) -> str:
+    """One of OUTPUT_TYPES."""
+    if not isinstance(value, str) or value not in OUTPUT_TYPES:
+        raise InputError(f"output_type {said(value)} is unknown: choose one of {', '.join(OUTPUT_TYPES)}.")
+    return value
+
+
 def callback(function: Any, tensor_inputs: Any) -> tuple[Callable[..., Any] | None, Sequence[str]]:
     """A function to call at the end of every step, and what it is given."""
     if function is not None and not callable(function):
-        raise InputError(f"callback_on_step_end is {function!r}: give a function, or None.")
+        raise InputError(f"callback_on_step_end is {said(function)}: give a function, or None.")
     if not isinstance(tensor_inputs, list | tuple | set):
-        raise InputError(f"callback_on_step_end_tensor_inputs is {tensor_inputs!r}: give a list of names.")
+        raise InputError(f"callback_on_step_end_tensor_inputs is {said(tensor_inputs)}: give a list of names.")
     if unknown := [name for name in tensor_inputs if name != "latents"]:
         names = ", ".join(map(str, unknown))
         raise InputError(f"callback_on_step_end_tensor_inputs: {names} unknown: only latents.")
@@ -127,7 +141,7 @@ def precision(torch_dtype: Any, dtype: Any) -> torch.dtype:
     given = {name: value for name, value in (("torch_dtype", torch_dtype), ("dtype", dtype)) if value is not None}
     for name, value in given.items():
         if not isinstance(value, torch.dtype):
-            raise InputError(f"{name} is {value!r}: give a dtype such as torch.float16.")
+            raise InputError(f"{name} is {said(value)}: give a dtype such as torch.float16.")
     if len(set(given.values())) > 1:
         raise InputError(f"torch_dtype is {torch_dtype} and dtype {dtype}: give one of the two.")
     return next(iter(given.values()), torch.float32)

@@ -6,10 +6,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .errors import InputError
 from .image import to_pil
 
-OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 Frames = list[list[Image.Image]] | np.ndarray | Tensor
 
 
@@ -30,13 +28,6 @@ class StableVideoDiffusionPipelineOutput(dict[str, Any]):
     def to_tuple(self) -> tuple[Any, ...]:
         """(frames,)"""
         return tuple(self.values())
-
-
-def check_output_type(output_type: Any) -> str:
-    """InputError unless it is one of OUTPUT_TYPES."""
-    if not isinstance(output_type, str) or output_type not in OUTPUT_TYPES:
-        raise InputError(f"output_type {output_type!r} is unknown: choose one of {', '.join(OUTPUT_TYPES)}.")
-    return output_type
 
 
 def as_output(images: Tensor, output_type: str) -> Frames:

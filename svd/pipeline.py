@@ -28,7 +28,7 @@ from .inference import inference
 from .kernels import begin, build
 from .memory import LITTLE_ROOM, decoding_room
 from .noise import batch_noise
-from .output import Frames, StableVideoDiffusionPipelineOutput, as_output, check_output_type
+from .output import Frames, StableVideoDiffusionPipelineOutput, as_output
 from .parts import own_part
 from .placement import Placement, card, mapped, owns_weights, work_device
 from .pretrained import FeatureExtractor, Scheduler, from_hub
@@ -251,7 +251,7 @@ class StableVideoDiffusionPipeline:
             chunk=None if decode_chunk_size is None else whole("decode_chunk_size", decode_chunk_size, "8 is usual"),
             generators=given,
             latents=arguments.unit_latents(latents, shape),
-            output_type=check_output_type(output_type),
+            output_type=arguments.output_type(output_type),
             callback=callback,
             tensor_inputs=tensor_inputs,
         )
