@@ -112,7 +112,9 @@ class LoadImage(HostNode):
         except Exception as error:  # as above
             raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
         mask = (
-            1 - pixels[..., 3] if any(map(_is_clear, frames)) else torch.zeros(len(frames), 64, 64)
+            1 - pixels[..., 3]
+            if any(map(_is_clear, frames))
+            else torch.zeros(len(frames), 64, 64, dtype=torch.float32, device="cpu")
         )  # 64 x 64: the editor's convention
         return io.NodeOutput(pixels[..., :3], mask)
 

@@ -113,7 +113,6 @@ FAULTS = {  # what is done to a sound workflow, and what the sentence must say
     "not a choice": (lambda p: change(p, "8", guidance="wavy"), "wavy"),
     "host's choice": (lambda p: change(p, "11", format="avi"), 'format is "avi", which is not one of: auto, mp4'),
     "width": (lambda p: change(p, "3", width=1001), "1001"),
-    "guidance upside down": (lambda p: change(p, "8", min_guidance=5.0), "min_guidance 5 is above max_guidance 2"),
     "value on a wire": (lambda p: change(p, "8", model="svd"), "model is a plain value, but it takes SVD_MODEL"),
     "wrong wire": (lambda p: change(p, "8", model=["1", 2]), 'but node 1 "Load SVD Checkpoint" gives SVD_VAE there'),
     "wrong wire to a widget": (lambda p: change(p, "8", frames=["3", 0]), "takes INT, but node 3"),
