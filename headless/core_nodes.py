@@ -17,8 +17,9 @@ from ..nodes.host.standalone import io
 from ..svd.errors import InputError
 from ..svd.image import to_rgb
 from .core_images import ImageBatch, ImageStitch
+from .encoders import WEBP_METHODS, Metadata
 from .files import free_names, prefix_problem
-from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
+from .films import write_film, write_pngs
 
 PICTURES = Path(__file__).resolve().parents[1] / "web" / "pictures"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -67,7 +68,7 @@ class HostNode(io.ComfyNode):
     def save_pngs(cls, prefix: str, images: Tensor) -> io.NodeOutput:
         """Writes every frame, `t h w c`, as a PNG with the workflow inside."""
         names = cls.names(prefix, ".png", images, len(images))
-        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)])
+        return _wrote(write_pngs(names, images, cls.workspace.metadata))
 
 
 def host_nodes(workspace: Workspace) -> list[type[io.ComfyNode]]:
@@ -111,7 +112,9 @@ class LoadImage(HostNode):
         except Exception as error:  # as above
             raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
         mask = (
-            1 - pixels[..., 3] if any(map(_is_clear, frames)) else torch.zeros(len(frames), 64, 64)
+            1 - pixels[..., 3]
+            if any(map(_is_clear, frames))
+            else torch.zeros(len(frames), 64, 64, dtype=torch.float32, device="cpu")
         )  # 64 x 64: the editor's convention
         return io.NodeOutput(pixels[..., :3], mask)
 
@@ -192,7 +195,7 @@ class SaveVideo(Saver):
     @classmethod
     def execute(cls, video: Film, filename_prefix: str, format: str, **codec: str) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".mp4", video.frames)
-        return _wrote([write_mp4(name, video.frames, video.fps, cls.workspace.metadata)])
+        return _wrote([write_film(name, video.frames, video.fps, cls.workspace.metadata)])
 
 
 class SaveAnimatedWEBP(Saver):
@@ -222,7 +225,7 @@ class SaveAnimatedWEBP(Saver):
     ) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".webp", images)
         settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
-        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)])
+        return _wrote([write_film(name, images, fps, cls.workspace.metadata, **settings)])
 
 
 class SaveImage(Saver):

@@ -163,10 +163,10 @@ def squash(image: Tensor, size: int) -> Tensor:
 def _gaussian(factor: float) -> Tensor:
     """kornia's blur kernel for a shrink by `factor`; a single 1, no blur, where there is no shrink."""
     if factor <= 1:
-        return torch.ones(1)
+        return torch.ones(1, dtype=torch.float32, device="cpu")
     sigma = max((factor - 1) / 2, 0.001)
     width = int(max(4 * sigma, 3)) | 1  # odd
-    x = torch.arange(width, dtype=torch.float32) - width // 2
+    x = torch.arange(width, dtype=torch.float32, device="cpu") - width // 2
     weights = torch.exp(-(x**2) / (2 * sigma**2))
     return weights / weights.sum()
 

@@ -1,5 +1,6 @@
 """What comes with a model beside its weights: a diffusers folder's small configs, and the folder behind a model id."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,13 +30,17 @@ class Scheduler:
         InputError when it asks for another schedule or parametrisation than SVD's.
         """
         path = folder / "scheduler/scheduler_config.json"
-        values = read_json(path) if path.is_file() else {}
+        return cls.from_config(read_json(path) if path.is_file() else {}, path.name)
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any], where: str) -> Self:
+        """The same of a config that is at hand; `where` it comes from."""
         for name, value in SVD_SCHEDULE.items():
             if values.get(name, value) != value:
-                raise InputError(f"{path.name} has {name} = {values[name]!r}, but SVD needs {value!r}.")
+                raise InputError(f"{where} has {name} = {values[name]!r}, but SVD needs {value!r}.")
         low, high = values.get("sigma_min") or SIGMA_MIN, values.get("sigma_max") or SIGMA_MAX
         if not isinstance(low, int | float) or not isinstance(high, int | float):
-            raise InputError(f"{path.name} has sigma_min = {low!r} and sigma_max = {high!r}, which must be numbers.")
+            raise InputError(f"{where} has sigma_min = {low!r} and sigma_max = {high!r}, which must be numbers.")
         karras_sigmas(1, low, high)  # refuses numbers that make no schedule
         return cls(low, high)
 

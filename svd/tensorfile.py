@@ -140,7 +140,7 @@ def read_tensor(file: BinaryIO, name: str, entry: Entry, third: int | None = Non
     if third is not None:
         size = (stop - start) // 3
         start, stop, shape = start + third * size, start + (third + 1) * size, (shape[0] // 3, *shape[1:])
-    data = torch.empty(stop - start, dtype=torch.uint8)
+    data = torch.empty(stop - start, dtype=torch.uint8, device="cpu")
     file.seek(start)
     if file.readinto(data.numpy()) != stop - start:  # type: ignore[attr-defined]
         raise InputError(f"{entry.file} changed while it was read; try again.")
