@@ -71,6 +71,13 @@ Checkpoints = Annotated[
         help="A folder to look for the checkpoint's name in first; may be repeated.",
     ),
 ]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which files of a diffusers folder: fp16, say. Default: the plain ones, else the only ones there are.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 
@@ -256,6 +263,7 @@ def generate(
 def inspect(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=CHECKPOINT)],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
@@ -263,7 +271,7 @@ def inspect(
         from .checkpoints import find
         from .checkpoints import inspect as look
 
-        report = look(find(checkpoint, checkpoints or []))
+        report = look(find(checkpoint, checkpoints or []), variant)
         if as_json:
             typer.echo(json.dumps(report.to_json(), indent=2))
         else:
@@ -280,6 +288,7 @@ def convert(
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -289,7 +298,7 @@ def convert(
         from .checkpoints import find
 
         found = find(source, checkpoints or [])
-        write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
+        write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
         typer.echo(destination)
 
 
@@ -337,6 +346,8 @@ def _show(report: "Report") -> None:
         "decoder": report.decoder,
         "frames": f"{report.frames_hint} (a hint, from its config or name)" if report.frames_hint else hint,
     }
+    if report.wrapper:
+        facts["names"] = f"behind {report.wrapper!r}, which is passed over"
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     lines += [
         f"{p.name:<10}{p.parameters:>15,} parameters in {p.tensors:,} tensors, {p.precision}" for p in report.parts

@@ -9,7 +9,7 @@ from torch import Tensor
 from .clip import MEAN, STD
 from .edm import RHO, SIGMA_MAX, SIGMA_MIN, karras_sigmas
 from .errors import InputError
-from .layout import read_json
+from .folder import read_json
 
 SVD_SCHEDULE = {"use_karras_sigmas": True, "prediction_type": "v_prediction", "timestep_type": "continuous"}
 
