@@ -15,7 +15,7 @@ TRAINED_UNET = "a trained UNet alone, without its VAE and CLIP"
 # What training programs put into a module's name: DistributedDataParallel, torch.compile, FSDP.
 WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod|_fsdp_wrapped_module)\.")
 OWNER = "unet."  # and what holds several networks puts before all names of the one that is trained
-MOST_NAMES, MOST_LETTERS = 1 << 14, 256  # as many as are looked at
+MOST_NAMES, MOST_LETTERS = 1 << 13, 192  # as many as are looked at
 
 
 @dataclass(frozen=True)
