@@ -15,13 +15,14 @@ from .errors import shown
 Shapes = Mapping[str, tuple[int, ...]]
 
 HEAD_CHANNELS = 64  # sgm's num_head_channels: no file stores it, a config may override it
+GROUPS = 32  # of every group norm
 CLIP_HEAD_CHANNELS = 80  # ViT-H/14: 1280 channels in 16 heads
 PER_LEVEL = (
     *("layers_per_block", "down_block_types", "up_block_types"),
     *("num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
 )
 MOST = 1 << 16  # above these a number is damage, not a network
-MOST_LEVELS, MOST_BLOCKS, MOST_TOKENS = 8, 1024, 1 << 16  # SVD: 4, 35, 257
+MOST_LEVELS, MOST_BLOCKS, MOST_TOKENS = 8, 512, 1 << 16  # SVD: 4, 35, 257
 BOUNDS: dict[str, tuple[float, float]] = {  # of the numbers that are not from 1 to MOST
     **dict.fromkeys(("layers_per_block", "transformer_layers_per_block", "decoder_mid_layers"), (1, 32)),
     "num_hidden_layers": (1, 128),
@@ -118,6 +119,11 @@ class UNetConfig(_Config):
         return super().from_json(values)
 
     @property
+    def least_cells(self) -> int:
+        """Cells that the longer side of a latent needs: where a level is one cell, GROUPS channels have no norm."""
+        return max((2**level + 1 for level in _narrow_levels(self.block_out_channels)), default=1)
+
+    @property
     def down_attention(self) -> tuple[bool, ...]:
         """Which levels have transformers on the way down, finest first."""
         return tuple(name.startswith("CrossAttn") for name in self.down_block_types)
@@ -198,6 +204,11 @@ class VAEConfig(_Config):
         """Pixels per latent cell along one side: 8 at full size."""
         return 2 ** (len(self.block_out_channels) - 1)
 
+    @property
+    def least_cells(self) -> int:
+        """Cells that the longer side of a latent needs, for the same reason: of these the coarsest level has one."""
+        return 2 if len(self.block_out_channels) - 1 in _narrow_levels(self.block_out_channels) else 1
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         return super().from_json({"decoder_mid_layers": values.get("layers_per_block", 1), **values})
@@ -272,6 +283,11 @@ def _plausible(name: str, value: object, default: object) -> bool:
         return default is None
     low, high = BOUNDS.get(name, (1, MOST))
     return isinstance(value, int | float if isinstance(default, float) else int) and low <= value <= high
+
+
+def _narrow_levels(channels: tuple[int, ...]) -> list[int]:
+    """Levels with a norm over GROUPS channels. A level's first norm has the channels of the level before."""
+    return [i for i in range(len(channels)) if GROUPS in channels[max(i - 1, 0) : i + 1]]
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

@@ -29,7 +29,7 @@ def open_folder(folder: Path, variant: str | None) -> Checkpoint:
 
     variant: "fp16" say; a part without files of it gives its plain ones. InputError if it is no whole SVD model.
     """
-    folder = _snapshot(folder)
+    folder = model_folder(folder)
     _check_folder(folder)
     configs = {name: read_json(folder / name / "config.json") for name in PARTS}
     for name, wanted in CLASSES.items():
@@ -79,7 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _snapshot(folder: Path) -> Path:
+def model_folder(folder: Path) -> Path:
     """The model in a folder of the hub's cache (`models--owner--name`): what its main branch is, else the only one."""
     snapshots = folder if folder.name == "snapshots" else folder / "snapshots"
     if (folder / "model_index.json").exists() or not snapshots.is_dir():

@@ -9,7 +9,7 @@ from torch import Tensor
 from .clip import MEAN, STD
 from .edm import RHO, SIGMA_MAX, SIGMA_MIN, karras_sigmas
 from .errors import InputError, shown
-from .folder import read_json
+from .folder import model_folder, read_json
 
 MOST_COLOR = 1000.0  # of a mean or a deviation, in numbers of 0..1 (or, by mistake, 0..255)
 MOST_SIGMA = 1e6  # SVD's is 700; a larger one is damage
@@ -30,7 +30,7 @@ class Scheduler:
 
         InputError when it asks for another schedule or parametrisation than SVD's.
         """
-        path = folder / "scheduler/scheduler_config.json"
+        path = model_folder(folder) / "scheduler/scheduler_config.json"
         values = read_json(path) if path.is_file() else {}
         for name, value in SVD_SCHEDULE.items():
             if values.get(name, value) != value:
@@ -58,7 +58,7 @@ class FeatureExtractor:
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
         """Reads a folder's preprocessor_config.json; CLIP's own numbers where there is none. InputError on others."""
-        path = folder / "feature_extractor/preprocessor_config.json"
+        path = model_folder(folder) / "feature_extractor/preprocessor_config.json"
         values = read_json(path) if path.is_file() else {}
         mean, std = values.get("image_mean", list(MEAN)), values.get("image_std", list(STD))
         for colors, least in ((mean, -MOST_COLOR), (std, 1 / MOST_COLOR)):
