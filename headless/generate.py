@@ -161,7 +161,8 @@ def _clip(request: Request, checkpoint: Checkpoint) -> Clip:
     width, height = request.width or trained.width, request.height or trained.height
     low, high = request.min_guidance, request.max_guidance
     high = trained.max_guidance if high is None else high
-    conditioning.check_size(width, height)
+    unet, vae = checkpoint.unet.config, checkpoint.vae.config
+    conditioning.check_size(width, height, vae.downscale, max(unet.least_cells, vae.least_cells))
     check_side(_targets(request)[0].suffix, width, height)
     if request.guidance != "constant" and low > high:
         raise InputError(f"The least guidance {low:g} is above the most, {high:g}; change --min-guidance or the other.")

@@ -325,7 +325,8 @@ class StableVideoDiffusionPipeline:
         is_pictures = isinstance(pictures, list) and all(isinstance(picture, Image.Image) for picture in pictures)
         if not (isinstance(pictures, Tensor) or is_pictures) or len(pictures) == 0:
             raise InputError("image must be a PIL picture, a list of them, or a tensor of shape (b, 3, h, w) in 0..1.")
-        check_size(*size, self.vae.config.downscale)
+        least = max(self.unet.config.least_cells, self.vae.config.least_cells)
+        check_size(*size, self.vae.config.downscale, least)
         if frames < 1:
             raise InputError(f"num_frames is {frames}: give 1 or more (SVD was trained on 14, SVD-XT on 25).")
         if videos < 1:
