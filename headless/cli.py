@@ -25,6 +25,7 @@ from .options import (
     Overwrite,
     Precision,
     Schedule,
+    Variant,
     rate,
     within,
 )
@@ -201,6 +202,7 @@ def generate(
             "layer. The pixels are the same in all."
         ),
     ] = Memory.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -232,6 +234,7 @@ def generate(
         memory=memory.value,
         device=device,
         overwrite=overwrite,
+        variant=variant,
         checkpoint_folders=tuple(checkpoints or ()),
     )
     check(request)
@@ -254,13 +257,14 @@ def generate(
 def inspect(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=CHECKPOINT)],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
     path = find(checkpoint, checkpoints or [])
     from .checkpoints import inspect as look
 
-    report = look(path)
+    report = look(path, variant)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -277,6 +281,7 @@ def convert(
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -284,7 +289,7 @@ def convert(
     found = find(source, checkpoints or [])
     from .checkpoints import convert as write
 
-    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
+    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
     result(destination)
 
 
@@ -334,6 +339,8 @@ def _show(report: "Report") -> None:
         "decoder": report.decoder,
         "frames": f"{report.frames_hint} (a hint, from its config or name)" if report.frames_hint else hint,
     }
+    if report.wrapper:
+        facts["names"] = f"behind {report.wrapper!r}, which is passed over"
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     lines += [
         f"{p.name:<10}{p.parameters:>15,} parameters in {p.tensors:,} tensors, {p.precision}" for p in report.parts

@@ -54,6 +54,7 @@ class Request:
     memory: str = "auto"
     device: str | None = None
     overwrite: bool = False
+    variant: str | None = None  # of a diffusers folder's files
     checkpoint_folders: tuple[Path, ...] = ()
 
     @property
