@@ -25,6 +25,7 @@ from .options import (
     Overwrite,
     Precision,
     Schedule,
+    Variant,
     rate,
     within,
 )
@@ -254,13 +255,14 @@ def generate(
 def inspect(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=CHECKPOINT)],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
     path = find(checkpoint, checkpoints or [])
     from .checkpoints import inspect as look
 
-    report = look(path)
+    report = look(path, variant)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -277,6 +279,7 @@ def convert(
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -284,7 +287,7 @@ def convert(
     found = find(source, checkpoints or [])
     from .checkpoints import convert as write
 
-    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
+    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
     result(destination)
 
 
@@ -334,6 +337,8 @@ def _show(report: "Report") -> None:
         "decoder": report.decoder,
         "frames": f"{report.frames_hint} (a hint, from its config or name)" if report.frames_hint else hint,
     }
+    if report.wrapper:
+        facts["names"] = f"behind {report.wrapper!r}, which is passed over"
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     lines += [
         f"{p.name:<10}{p.parameters:>15,} parameters in {p.tensors:,} tensors, {p.precision}" for p in report.parts

@@ -104,7 +104,7 @@ def plan(request: Request) -> Plan:
     for picture, (target, kind) in zip(request.pictures, request.targets, strict=True):
         with advising(TOO_LARGE):
             size = image.read_picture(picture).size  # in whole: a bad one among many is known in seconds
-        width, height = _size(request, best, size)
+        width, height = _size(request, checkpoint, best, size)
         if kind == "film":
             check_side(target.suffix, width, height)
             check_rate(target.suffix, settings.fps)
@@ -172,11 +172,12 @@ def _settings(request: Request, best: Recommended) -> Settings:
     )
 
 
-def _size(request: Request, best: Recommended, picture: tuple[int, int]) -> tuple[int, int]:
+def _size(request: Request, checkpoint: Checkpoint, best: Recommended, picture: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of the clip of a picture of this size. InputError if the model can make none such."""
     wide, high = best.size(*picture)
     width, height = request.width or wide, request.height or high
-    conditioning.check_size(width, height)
+    unet, vae = checkpoint.unet.config, checkpoint.vae.config
+    conditioning.check_size(width, height, vae.downscale, max(unet.least_cells, vae.least_cells))
     return width, height
 
 

@@ -58,6 +58,13 @@ Checkpoints = Annotated[
         help="A folder to look for the checkpoint's name in first; may be repeated.",
     ),
 ]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which files of a diffusers folder: fp16, say. Default: the plain ones, else the only ones there are.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 

@@ -14,3 +14,10 @@ class NonFiniteError(ArithmeticError):
 
 class LayersError(RuntimeError):
     """Layers that a host gave did not take weights that fit. A fault of the pack, never of the file or the user."""
+
+
+def shown(text: object, most: int = 120) -> str:
+    """What a file says, as one line of a sentence: cut to `most` letters, and nothing in it that a terminal obeys."""
+    words = str(text)
+    cut = words if len(words) <= most else f"{words[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in cut)
