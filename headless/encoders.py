@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,18 +73,18 @@ def _chunks(metadata: Metadata) -> PngInfo:
 
 def encode_mp4(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """H.264 in yuv420p, which every player takes."""
-    _encode(path, pixels, fps, metadata, "mp4", "libx264", {})
+    _encode(path, pixels, fps, metadata, "mp4", "h264", {})
 
 
 def encode_mov(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """The same in QuickTime's container, which editing programs ask for."""
-    _encode(path, pixels, fps, metadata, "mov", "libx264", {})
+    _encode(path, pixels, fps, metadata, "mov", "h264", {})
 
 
 def encode_webm(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """VP9 at a constant quality."""
     options = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-    _encode(path, pixels, fps, metadata, "webm", "libvpx-vp9", options)
+    _encode(path, pixels, fps, metadata, "webm", "vp9", options)
 
 
 def _encode(
@@ -102,7 +102,7 @@ def _encode(
     try:
         with av.open(str(path), "w", format=container, options=flags) as film:
             film.metadata.update(texts(metadata))
-            stream = film.add_stream(codec, rate=fps, options=options)
+            stream = cast("av.VideoStream", film.add_stream(codec, rate=fps, options=options))
             stream.height, stream.width = pixels.shape[1:3]
             stream.pix_fmt = "yuv420p"
             context = stream.codec_context

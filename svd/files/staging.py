@@ -36,7 +36,7 @@ def staging(home: Path) -> Iterator[Path]:
             finish(folder)
         finally:
             os.close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 def sweep(home: Path) -> None:
@@ -78,7 +78,16 @@ def _sweep(folder: Path) -> None:
         _release_claim(folder)
     finally:
         os.close(lock)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The lock goes last: a folder without one that is not empty would be nobody's."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(folder)
 
 
 def _release_claim(folder: Path) -> None:
