@@ -22,6 +22,11 @@ Metadata = Mapping[str, Any]  # "prompt": the API form that ran; "workflow": the
 Pixels = NDArray[np.uint8]
 
 DEEPEST = 200  # lists in lists; a workflow has ten
+CONTAINER_FLAGS = {
+    "mp4": {"movflags": "use_metadata_tags+faststart"},
+    "mov": {"movflags": "use_metadata_tags+faststart"},
+    "webm": {"fflags": "bitexact"},  # no random ids: the same frames make the same file
+}
 BT709 = 1  # the colour standard's number in H.264 and VP9, for matrix, primaries and transfer alike
 WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 EXIF_MODEL, EXIF_MAKE = 0x0110, 0x010F  # the fields in which the editor keeps prompt and workflow
@@ -98,9 +103,8 @@ def _encode(
 
     height, width = pixels.shape[1:3]
     pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    flags = {"movflags": "use_metadata_tags+faststart"} if container in ("mp4", "mov") else {}
     try:
-        with av.open(str(path), "w", format=container, options=flags) as film:
+        with av.open(str(path), "w", format=container, options=CONTAINER_FLAGS[container]) as film:
             film.metadata.update(texts(metadata))
             stream = cast("av.VideoStream", film.add_stream(codec, rate=fps, options=options))
             stream.height, stream.width = pixels.shape[1:3]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from itertools import count
@@ -12,23 +13,19 @@ from typing import Any
 
 from svd_nodes.svd.files.names import is_staging
 
-WATCHED = (
+WATCHED = {f"os.{name}" for name in ("link", "listdir", "mkdir", "remove", "rename", "rmdir", "scandir")} | {
     "open",
-    "os.link",
-    "os.listdir",
-    "os.mkdir",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.scandir",
     "fcntl.flock",
-)
+}
 """What Python tells of before it does it: everything that touches a name, and more."""
 
 
 def forked(work: Callable[[], Any]) -> int:
     """Does it in a child. Returns: its exit code, 1 after an exception, or minus the signal that ended it."""
-    child = start(work)
+    return _waited(start(work))
+
+
+def _waited(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -40,35 +37,70 @@ def start(work: Callable[[], Any]) -> int:
         return child
     code = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         work()
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)
 
 
-def killed_at(point: int, work: Callable[[], Any]) -> bool:
-    """Does it in a child that kills itself before it touches the file system for the `point`-th time.
+def ended_after(seconds: float, work: Callable[[], Any], number: int = signal.SIGKILL) -> int:
+    """Does it in a child that gets a signal then, if it is still there. Returns: as `forked`."""
+    child = start(work)
+    time.sleep(seconds)
+    os.kill(child, number)  # it has not been waited for, so that the number is its own
+    return _waited(child)
 
-    Returns: whether it was killed; False, it came to its end before.
-    """
+
+def ended_at(point: int, work: Callable[[], Any], number: int = signal.SIGKILL) -> int:
+    """Does it in a child that gets a signal before it touches the file system for the `point`-th time."""
     touches = count(1)
 
     def hook(event: str, _: Any) -> None:
         if event in WATCHED and next(touches) == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     def watched() -> None:
         sys.addaudithook(hook)
         work()
 
-    code = forked(watched)
+    return forked(watched)
+
+
+def killed_at(point: int, work: Callable[[], Any]) -> bool:
+    """Whether it was killed there. False: it came to its end before."""
+    code = ended_at(point, work)
     assert code in (0, -signal.SIGKILL), code
     return code != 0
+
+
+def touches(work: Callable[[], Any]) -> int:
+    """How often it touches the file system."""
+    read, write = os.pipe()
+    found = 0
+
+    def hook(event: str, _: Any) -> None:
+        nonlocal found
+        found += event in WATCHED
+
+    def watched() -> None:
+        sys.addaudithook(hook)
+        try:
+            work()
+        finally:
+            os.write(write, str(found).encode())
+
+    code = forked(watched)
+    told = os.read(read, 99)
+    os.close(read)
+    os.close(write)
+    assert code == 0, code
+    return int(told)
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Films in every format: their pixels, their time, the workflow inside. Folders of frames. Names that ask for either."""
+"""Films in every format: pixels, time, the workflow inside. Folders of frames. Names that ask for either."""
 
 import json
 import math
@@ -83,6 +83,7 @@ def test_every_format_has_the_frames_and_the_workflow(ending, tmp_path):
     assert np.abs(found / 255 - frames.numpy()).mean() < {".apng": 0.003}.get(ending, 0.02)
     assert abs(spans.sum() - 6 / 7) < 0.006
     assert embedded(path) == WRITTEN
+    assert write_film(tmp_path / f"again{ending}", frames, 7, METADATA).read_bytes() == path.read_bytes()
     plain = write_film(tmp_path / f"b{ending}", frames[:1], 7, {})
     assert plain.stat().st_size > 50
 
@@ -126,7 +127,7 @@ RATES = [7, 23.976, Fraction(24000, 1001), 7.5, 29.97, 0.5, 60, 120, Fraction(1,
 @pytest.mark.parametrize("ending", FILM_ENDINGS)
 @pytest.mark.parametrize("rate", RATES, ids=str)
 def test_durations_add_up(rate, ending, tmp_path):
-    """At no moment is a film more than half of its format's tick away from where it should be; WEBM in the end a whole."""
+    """At no moment is a film more than half of its format's tick from where it should be; WEBM in the end a whole."""
     fps, count = films.frame_rate(rate), 24
     found, spans = read_film(write_film(tmp_path / f"a{ending}", moving(count, 8, 16), rate, {}))
     tick = {".gif": 0.01, ".webp": 0.001, ".webm": 0.002}.get(ending, 0)
