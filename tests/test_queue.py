@@ -770,9 +770,7 @@ def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, se
     assert set(server.rendered.values()) == {1}
 
 
-@pytest.mark.parametrize(
-    "name", [5, None, "", "a.mp4\0", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"]
-)
+@pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"])
 def test_what_names_no_file_is_no_result(name, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_save", lambda node: [{"filename": name, "subfolder": "", "type": "output"}])
     code, out, err = call(server, "--image", "a.png")
