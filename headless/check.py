@@ -49,18 +49,18 @@ def review(graph: Graph, catalogue: Catalogue, cuts: Cuts | None = None) -> Revi
     circle = _circle(slim)
     lost = _lost(slim, outputs, infos, cuts or {})
     whole = [id for id in outputs if id not in lost]
-    if lost and whole and not circle:
-        notes = list(lost.values())
+    notes: list[str] = []
+    if whole and not circle:
+        notes += [f"{graph[id]} is left out: {reason}." for id, reason in lost.items()]
         outputs = whole
     else:
-        notes = []
-        problems += lost.values()
+        problems += [f"{graph[id]}: {reason}; switch that on." for id, reason in lost.items()]
     problems += circle
     kept = needed(slim, outputs or slim)
     for id, node in kept.items():
         if node.class_type in infos:
             notes += _left_out(graph[id], node, infos)
-            faults = list(_faults(node, slim, infos, catalogue))
+            faults = list(_faults(node, slim, catalogue, cuts or {}))
             if not faults and (sentence := catalogue.problem(node)):
                 faults = [f": {sentence}"]
             problems.extend(f"{node}{fault}" for fault in faults)
@@ -105,14 +105,14 @@ def _unknown(node: Node, infos: Mapping[str, Info]) -> str:
 
 
 def _lost(graph: Graph, outputs: list[str], infos: Mapping[str, Info], cuts: Cuts) -> dict[str, str]:
-    """Outputs that cannot run, since something on the way to them is switched off: by id, a sentence."""
+    """Outputs that cannot run, since something on the way to them is switched off: by id, why."""
     cut = {id: (name, by) for (id, name), by in cuts.items() if id in graph and _is_missing(graph[id], name, infos)}
     lost: dict[str, str] = {}
     for output in outputs if cut else ():
         for id in needed(graph, [output]).keys() & cut.keys():
             name, by = cut[id]
-            at = "its" if id == output else f"the {_lower(graph[id])} has lost its"
-            lost[output] = f'{graph[output]} is left out: {at} input "{printable(name)}" comes from {by}.'
+            whose = "its" if id == output else f"it needs {_lower(graph[id])}, whose"
+            lost[output] = f'{whose} input "{printable(name)}" comes from {by}'
     return lost
 
 
@@ -121,12 +121,13 @@ def _is_missing(node: Node, name: str, infos: Mapping[str, Info]) -> bool:
     return spec is not None and spec.required and name not in node.inputs
 
 
-def _faults(node: Node, graph: Graph, infos: Mapping[str, Info], catalogue: Catalogue) -> Iterator[str]:
-    kind = node.class_type
+def _faults(node: Node, graph: Graph, catalogue: Catalogue, cuts: Cuts) -> Iterator[str]:
+    kind, infos = node.class_type, catalogue.infos
     known, neutral, free = specs(infos[kind], node.inputs), catalogue.neutral(kind), catalogue.checks_itself(kind)
     for name, spec in known.items():
         if name not in node.inputs:
-            if spec.required and not (catalogue.has_defaults(kind) and spec.is_widget and spec.default is not None):
+            filled = catalogue.has_defaults(kind) and spec.is_widget and spec.default is not None
+            if spec.required and not filled and (node.id, name) not in cuts:
                 what = "set it" if spec.is_widget else f"connect {spec.type} to it"
                 yield f': the input "{name}" is missing; {what}.'
         elif isinstance(node.inputs[name], list):

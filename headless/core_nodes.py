@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
+from ..nodes.host.folders import spellings
 from ..nodes.host.standalone import io
 from ..svd.errors import InputError
 from ..svd.image import to_rgb
@@ -46,7 +47,7 @@ class Workspace:
         """
         plain, folders = self._place(name)
         for folder in folders:
-            for spelt in dict.fromkeys((plain, plain.replace("\\", "/"))):  # a workflow from Windows
+            for spelt in spellings(plain):
                 if spelt and _is_file(folder / spelt):
                     return folder / spelt
         searched = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
@@ -83,7 +84,7 @@ class HostNode(io.ComfyNode):
     def save_pngs(cls, prefix: str, images: Tensor) -> io.NodeOutput:
         """Writes every frame, `t h w c`, as a PNG with the workflow inside."""
         names = cls.names(prefix, ".png", images, len(images))
-        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)])
+        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)], images)
 
 
 def host_nodes(workspace: Workspace) -> list[type[io.ComfyNode]]:
@@ -270,7 +271,7 @@ class SaveAnimatedWEBP(Saver):
                 io.Int.Input("quality", default=80, min=0, max=100),
                 io.Combo.Input("method", options=list(WEBP_METHODS)),
             ],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 
@@ -280,7 +281,7 @@ class SaveAnimatedWEBP(Saver):
     ) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".webp", images)
         settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
-        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)])
+        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)], images)
 
 
 class SaveImage(Saver):
@@ -293,7 +294,7 @@ class SaveImage(Saver):
             display_name="Save Image",
             category="image",
             inputs=[io.Image.Input("images"), io.String.Input("filename_prefix", default="ComfyUI")],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 
@@ -312,7 +313,7 @@ class PreviewImage(HostNode):
             display_name="Preview Image",
             category="image",
             inputs=[io.Image.Input("images")],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 

@@ -11,6 +11,11 @@ def printable(text: object) -> str:
     return _UNSHOWN.sub("\ufffd", str(text))
 
 
+def fileable(text: str) -> str:
+    """As `printable`, for the name of a file, with _ for each."""
+    return _UNSHOWN.sub("_", text)
+
+
 def shortened(text: object, most: int = 80) -> str:
     """As `printable`, cut off where it is longer than anybody reads."""
     shown = printable(text)

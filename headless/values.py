@@ -10,8 +10,10 @@ from .graph import Info
 from .text import shortened
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")  # the types with a box to type in; all others need a link
-EDITOR_WIDGETS = ("MARKDOWN", "TEXTAREA", "COLOR", "COLORS", "CURVE", "RANGE", "CHART", "GALLERIA", "PAINTER")
-EDITOR_WIDGETS += ("IMAGECOMPARE", "BOUNDING_BOX", "BOUNDING_BOXES", "COMPOSITOR", "VIDEO_EDIT")  # of newer editors
+EDITOR_WIDGETS = (  # of newer editors; nothing here has one
+    *("MARKDOWN", "TEXTAREA", "COLOR", "COLORS", "CURVE", "RANGE", "CHART", "GALLERIA", "PAINTER"),
+    *("IMAGECOMPARE", "BOUNDING_BOX", "BOUNDING_BOXES", "COMPOSITOR", "VIDEO_EDIT"),
+)
 NESTED = "COMFY_DYNAMICCOMBO_V3"  # a combo whose choice brings inputs of its own
 NOUNS = {
     "INT": "a whole number",
@@ -119,9 +121,9 @@ def out_of_range(spec: Spec, value: Any) -> str | None:
     if spec.type not in ("INT", "FLOAT"):
         return None
     if low is not None and value < low:
-        return f"is {value}, but the least is {low}"
+        return f"is {shortened(value)}, but the least is {low}"
     if high is not None and value > high:
-        return f"is {value}, but the most is {high}"
+        return f"is {shortened(value)}, but the most is {high}"
     return None
 
 

@@ -519,3 +519,46 @@ def primitive_into_a_subgraph() -> Document:
 def nested_choices() -> Document:
     """Save Video of editors since summer 2026."""
     return chain(sheet(), save={"values": ["clip", "mp4", "h264", "re-encode", 20, "sRGB", "auto"]}).saved()
+
+
+@case
+def values_by_name() -> Document:
+    """As newest editors save them, beside the list."""
+    s = chain(sheet())
+    names = ["frames", "steps", "min_guidance", "max_guidance", "guidance", "seed", "control_after_generate", "churn"]
+    s.nodes[8]["widgets_values_named"] = dict(zip(names, s.nodes[8]["widgets_values"], strict=True))
+    return s.saved()
+
+
+@case
+def primitive_through_a_reroute() -> Document:
+    s = sheet()
+    primitive(s, 20, "INT", 77)
+    reroute(s, 21, (20, 0), "INT")
+    return chain(s, latent={"seed": (21, 0)}).saved()
+
+
+@case
+def subgraph_with_a_muted_value() -> Document:
+    s, inside = chain(sheet()), sampler_inside()
+    s.node(20, "PrimitiveInt", [77, "fixed"], mode=MUTED)
+    host(s, 40, INNER, inside, [64, 99, 4], **SAMPLER, seed=(20, 0))
+    s.link(40, 0, 9, 1)
+    return s.saved(inside)
+
+
+@case
+def bypassed_and_not_linked() -> Document:
+    s = chain(sheet())
+    s.node(20, "StableVideoFitImage", [64, 48, "crop"], mode=BYPASSED)
+    s.link(20, 0, 4, 1)
+    return s.saved()
+
+
+@case
+def bypassed_in_a_subgraph_and_muted_outside() -> Document:
+    s, inside = chain(sheet(), picture={"mode": MUTED}), fit_inside()
+    host(s, 40, INNER, inside, [40], image=(2, 0))
+    s.link(40, 0, 4, 1)
+    s.link(40, 1, 5, 1)
+    return s.saved(inside)

@@ -96,7 +96,7 @@ def kind(prompt, id, class_type):
 
 FAULTS = {  # what is done to a sound workflow, and what the sentence must say
     "unknown node": (lambda p: kind(p, "9", "Xyz"), 'Node 9 "SVD VAE Decode" is of the kind "Xyz", which is not'),
-    "core's node": (lambda p: kind(p, "9", "VAEDecodeTiled"), 'of the kind "VAEDecodeTiled", which is the editor\'s own'),
+    "core's node": (lambda p: kind(p, "9", "VAEDecodeTiled"), 'of the kind "VAEDecodeTiled", which is the editor'),
     "misspelt node": (lambda p: kind(p, "9", "StableVideoDecod"), "did you mean StableVideoDecode?"),
     "missing widget": (lambda p: without(p, "8", "frames"), 'Node 8 "SVD Sampler (Euler)": the input "frames" is'),
     "missing link": (lambda p: without(p, "8", "model"), "connect SVD_MODEL to it"),

@@ -1,5 +1,7 @@
 """Finding checkpoints in folders: the same rule under every host."""
 
+import hashlib
+import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -11,6 +13,28 @@ MODEL_PAGE = "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-
 
 PACK_CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 """The pack's own checkpoints, searched under every host."""
+
+
+def comfy_cli_folder() -> Path | None:
+    """Where comfy-cli puts the editor; None where there is no home, as in many a container."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return (home if sys.platform.startswith("linux") else home / "Documents") / "comfy" / "ComfyUI"
+
+
+def spellings(name: str) -> list[str]:
+    """A name with its folders as it is, as Linux writes them, and as Windows does: workflows travel."""
+    return list(dict.fromkeys((name, name.replace("\\", "/"), name.replace("/", "\\"))))
+
+
+def fingerprint(path: Path) -> str:
+    """Of a file, or of all in a folder: differs when one was replaced. It names no place on the disk, as the editor
+    writes it into every film."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    told = [(str(file.relative_to(path)), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def diffusers_folders(root: str | Path) -> list[str]:

@@ -18,7 +18,15 @@ from ...svd.unet import UNet
 from ..preview import Colours
 from . import standalone_io as io
 from .advice import Advice, out_of_memory
-from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
+from .folders import (
+    NO_CHECKPOINT,
+    PACK_CHECKPOINTS,
+    checkpoint_list,
+    comfy_cli_folder,
+    diffusers_folders,
+    safetensors_files,
+    spellings,
+)
 from .work import Work
 
 Progress = Callable[[int, int, Tensor | None], None]
@@ -35,11 +43,9 @@ class ComfyExtension:
 
 def default_folders() -> tuple[Path, ...]:
     """Where checkpoints are looked for: here, in the pack, and where comfy-cli installs the editor."""
-    return (
-        Path("models") / "checkpoints",
-        PACK_CHECKPOINTS,
-        Path.home() / "comfy" / "ComfyUI" / "models" / "checkpoints",
-    )
+    editor = comfy_cli_folder()
+    here = Path("models") / "checkpoints"
+    return (here, PACK_CHECKPOINTS, *([editor / here] if editor else []))
 
 
 @dataclass(frozen=True)
@@ -87,15 +93,23 @@ def checkpoint_names() -> list[str]:
 def checkpoint_path(name: str) -> Path:
     """The file or folder behind a path, or else behind a name of the list. InputError if there is none."""
     roots = _current().checkpoint_folders
-    for path in [Path(name)] + [root / name for root in roots]:
-        if name and path.exists():
-            return path
+    for spelt in spellings(name):
+        for path in (Path(spelt), *(root / spelt for root in roots)):
+            if name and _exists(path):
+                return path
     searched = ", ".join(dict.fromkeys(str(root) for root in roots))
     if name == NO_CHECKPOINT:
         raise InputError(f"There is no checkpoint yet: put svd_xt.safetensors in one of these folders: {searched}.")
     raise InputError(
         f"There is no checkpoint called {name!r}: give a path, or put it in one of these folders: {searched}."
     )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def precision(choice: str) -> torch.dtype:

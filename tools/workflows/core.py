@@ -18,7 +18,9 @@ def infos(workspace: Workspace) -> dict[str, Info]:
     film = known["SaveVideo"]["input"]["required"]
     film["format"] = ("COMBO", {"options": list(FORMATS), "default": "auto"})
     known["SaveVideo"]["input"]["optional"] = {"codec": ("COMBO", {"options": list(CODECS), "default": "auto"})}
-    known["SaveVideo"]["output"] = known["SaveVideo"]["output_name"] = []
+    for node in known.values():
+        if node["output_node"]:
+            node["output"] = node["output_name"] = []
     del known["LoadImage"]["input"]["required"]["image"][1]["image_upload"]
     return known | {schema.node_id: _info(schema) for schema in SCHEMAS}
 
