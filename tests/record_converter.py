@@ -6,6 +6,7 @@ It wants the checkouts and the browser that tests/comfyui wants (`$COMFYUI_PATH`
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ ASK = """async document => {
 }"""
 
 
-def served(port: Any, get: Any) -> dict[str, Any]:
+def served(get: Callable[[str], Any]) -> dict[str, Any]:
     """/object_info of the pack's nodes, and of core's that can run without an editor."""
     infos = get("/object_info")
     return {id: info for id, info in infos.items() if id in KINDS or id.startswith("StableVideo")}
@@ -57,7 +58,7 @@ def record() -> None:
         with running_server(checkout, base) as server:
             prepare(base)
             server.post("/api/settings", browser.SETTINGS)
-            infos[checkout.version] = served(server.port, server.get)
+            infos[checkout.version] = served(server.get)
             with browser.opened(server.port) as editor:
                 for name, answer in exported(editor, documents).items():
                     answers[name][checkout.version] = answer
