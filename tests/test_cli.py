@@ -701,12 +701,13 @@ def test_help_says_what_the_nodes_say():
     assert all(workflow in options(cli.run)["workflow"].help for workflow in workflows)
 
 
-def test_the_readmes_python_runs_as_it_stands(folder):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    (lines,) = (block for block in readme.split("```python\n")[1:] if "svd_nano.safetensors" in block)
+@pytest.mark.slow
+def test_the_pages_python_runs_as_it_stands(folder):
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    (lines,) = (block for block in page.split("```python\n")[1:] if "svd_nano.safetensors" in block)
     lines = lines.partition("```")[0]
     assert '"num_inference_steps": 12' in lines
-    subprocess.run([sys.executable, "-c", lines.replace('steps": 12', 'steps": 1')], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", lines.replace('steps": 12', 'steps": 1')], check=True)
     with Image.open("clip.webp") as clip:
         assert (clip.n_frames, clip.size) == (14, (256, 256))
 

@@ -106,6 +106,7 @@ def _vae_run(steps: int) -> tuple[Run, partial[torch.Tensor]]:
     return Run([network], 2e-3, Limit(steps)), partial(vae.picture_loss, network)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, stock: torch.Tensor) -> None:
     images = [vae.stills(Draw.seeded(i), stock[:2], 32) for i in range(24)]
     noise = torch.zeros(2, 4, 4, 4)
@@ -154,6 +155,7 @@ def test_temporal_layers_start_as_nothing() -> None:
         assert torch.equal(clips.decode(z, frames=3), pictures.decode(z, frames=1))
 
 
+@pytest.mark.slow
 def test_the_unet_trains_and_its_own_attention_over_time_gives_the_same(stock: torch.Tensor) -> None:
     torch.manual_seed(0)
     draw = Draw.seeded(0)
