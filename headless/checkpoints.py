@@ -1,6 +1,5 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..nodes.host.standalone import Session, checkpoint_path, default_folders
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
@@ -45,12 +44,6 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         parts = {part.name: {k: v for k, v in vars(part).items() if k != "name"} for part in self.parts}
         return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
-
-
-def find(name: str, folders: Sequence[Path]) -> Path:
-    """The checkpoint of this name: a path, or else a name in `folders` or the usual ones. InputError if none is."""
-    with Session((*folders, *default_folders())).active():
-        return checkpoint_path(name)
 
 
 def opened(path: Path) -> Checkpoint:
@@ -110,6 +103,7 @@ def convert(source: Path, destination: Path, layout: Any, precision: str | None,
     checkpoint = opened(source)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
+    check_target(destination, layout, overwrite=overwrite)
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]

@@ -20,8 +20,9 @@ from ..svd.errors import InputError
 from ..svd.image import to_rgb
 from .core_images import ImageBatch, ImageStitch
 from .core_primitives import PRIMITIVES
+from .encoders import WEBP_METHODS, Metadata
 from .files import free_names, prefix_problem
-from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
+from .films import write_film, write_pngs
 from .text import printable
 from .values import NESTED
 
@@ -84,7 +85,7 @@ class HostNode(io.ComfyNode):
     def save_pngs(cls, prefix: str, images: Tensor) -> io.NodeOutput:
         """Writes every frame, `t h w c`, as a PNG with the workflow inside."""
         names = cls.names(prefix, ".png", images, len(images))
-        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)], images)
+        return _wrote(write_pngs(names, images, cls.workspace.metadata), images)
 
 
 def host_nodes(workspace: Workspace) -> list[type[io.ComfyNode]]:
@@ -219,7 +220,7 @@ class SaveVideo(Saver):
             inputs=[
                 io.Video.Input("video"),
                 io.String.Input("filename_prefix", default="video/ComfyUI"),
-                io.Combo.Input("format", options=list(FORMATS), default="auto"),
+                io.Combo.Input("format", options=list(CONTAINERS), default="auto"),
                 io.Combo.Input("codec", options=list(CODECS), default="auto", optional=True),
             ],
             outputs=[io.Video.Output()],
@@ -230,17 +231,17 @@ class SaveVideo(Saver):
     def GET_NODE_INFO_V1(cls) -> dict[str, Any]:
         """As newer editors have it: the codec is inside the choice of format, and its encoding inside the codec."""
         info = super().GET_NODE_INFO_V1()
-        info["input"]["required"]["format"] = _nested({name: _codec() for name in FORMATS})
+        info["input"]["required"]["format"] = _nested({name: _codec() for name in CONTAINERS})
         info["input"]["optional"] = _codec()
         return info
 
     @classmethod
     def execute(cls, video: Film, filename_prefix: str, format: str, **codec: str) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".mp4", video.frames)
-        return _wrote([write_mp4(name, video.frames, video.fps, cls.workspace.metadata)], video)
+        return _wrote([write_film(name, video.frames, video.fps, cls.workspace.metadata)], video)
 
 
-FORMATS = ("auto", "mp4")
+CONTAINERS = ("auto", "mp4")
 CODECS = ("auto", "h264")
 
 
@@ -281,7 +282,7 @@ class SaveAnimatedWEBP(Saver):
     ) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".webp", images)
         settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
-        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)], images)
+        return _wrote([write_film(name, images, fps, cls.workspace.metadata, **settings)], images)
 
 
 class SaveImage(Saver):

@@ -8,7 +8,7 @@ from typing import Any
 from ..svd.errors import InputError
 from .document import strict
 from .editor import Export, export
-from .graph import Graph, Info, Node, is_editor_form
+from .graph import Graph, Info, Node, is_editor_form, parse
 from .values import from_text, specs
 
 log = logging.getLogger("svd_nodes")
@@ -51,23 +51,24 @@ def changed(prompt: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, A
     return result
 
 
+def check_settings(settings: Iterable[str], document: Mapping[str, Any]) -> None:
+    """InputError on what can be refused without knowing what nodes have: the form of each, and a node's name.
+
+    The name is looked at where the workflow itself tells every node's title.
+    """
+    prompt = {} if is_editor_form(document) else read_prompt(document, {})
+    graph = parse(prompt, {})
+    told = bool(graph) and all(entry.get("_meta") for entry in prompt.values())
+    for setting in settings:
+        who, _, _ = _parts(setting)
+        if told:
+            _node(setting, who, graph)
+
+
 def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Change:
     """Reads NODE.input=value; the value comes out in the input's type. InputError if it names no value."""
-    target, equals, text = setting.partition("=")
-    who, dot, name = target.strip().rpartition(".")
-    if not (equals and dot and who and name):
-        raise InputError(
-            f'"--set {setting}" is not of the form NODE.input=value, such as "SaveVideo.filename_prefix=clip".'
-        )
-    wanted = who.casefold()
-    nodes = (
-        [graph[who]]
-        if who in graph
-        else [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
-    )
-    if len(nodes) != 1:
-        raise InputError(f'"--set {setting}": {_not_one(who, nodes, graph)}')
-    node = nodes[0]
+    who, name, text = _parts(setting)
+    node = _node(setting, who, graph)
     if node.class_type == "StableVideoSample" and name == "steps" and "sigmas" in node.links:
         source = node.links["sigmas"].node
         raise InputError(
@@ -77,11 +78,37 @@ def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Chang
     known = specs(infos[node.class_type]) if node.class_type in infos else {}
     boxes = [spec.name for spec in known.values() if spec.is_widget]
     if name not in boxes:
-        raise InputError(f'"--set {setting}": {node} has no value "{name}"; it has {", ".join(boxes) or "none"}.')
+        close = get_close_matches(name, boxes, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise InputError(f'"--set {setting}": {node} has no value "{name}"; it has {", ".join(boxes) or "none"}{hint}')
     try:
         return node.id, name, from_text(known[name], text)
     except InputError as clause:
         raise InputError(f'"--set {setting}": {name} {clause}.') from None
+
+
+def _parts(setting: str) -> tuple[str, str, str]:
+    """Node, input and value."""
+    target, equals, text = setting.partition("=")
+    who, dot, name = target.strip().rpartition(".")
+    if not (equals and dot and who and name):
+        raise InputError(
+            f'"--set {setting}" is not of the form NODE.input=value, such as "SaveVideo.filename_prefix=clip".'
+        )
+    return who, name, text
+
+
+def _node(setting: str, who: str, graph: Graph) -> Node:
+    """The one node of this id, title or kind."""
+    wanted = who.casefold()
+    nodes = (
+        [graph[who]]
+        if who in graph
+        else [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
+    )
+    if len(nodes) != 1:
+        raise InputError(f'"--set {setting}": {_not_one(who, nodes, graph)}')
+    return nodes[0]
 
 
 def _not_one(who: str, nodes: Sequence[Node], graph: Graph) -> str:

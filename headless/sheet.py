@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from ..svd.errors import InputError
-from .files import name_problem, prepare_folder, publish, unfinished_file
+from ..svd.files.publish import publish, unfinished_file
+from .files import name_problem, prepare_folder
+from .films import check_free
 
 GAP = 4  # pixels between frames
 PICTURES = (".webp", ".png", ".gif")  # that can be animated; every other clip is a film
@@ -17,9 +19,9 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
     """Writes a PNG with `columns` frames of every clip, evenly spaced from the first to the last.
 
     output: None for NAME_sheet.png beside the first clip.
-    Returns: where it is: `output`, or the next free number of it where something has that name (see `publish`).
+    Returns: where it is: `output`, or the next free number of it if that was made meanwhile (see `publish`).
     Raises:
-        InputError: a clip is no film that can be read, or the output is no PNG, or cannot be written.
+        InputError: a clip is no film that can be read, or the output is no PNG, is there, or cannot be written.
     """
     for clip in clips:
         if not clip.is_file():
@@ -33,6 +35,7 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
         raise InputError(sentence)
     if output.resolve() in [clip.resolve() for clip in clips]:
         raise InputError(f"{output} is one of the clips; choose another name.")
+    check_free(output, overwrite)
     rows = [_row(clip, columns) for clip in clips]
     width, height = max(row.width for row in rows), sum(row.height + GAP for row in rows) - GAP
     sheet = Image.new("RGB", (width, height), "white")

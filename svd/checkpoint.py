@@ -15,7 +15,7 @@ from .config import Shapes
 from .errors import InputError, LayersError
 from .keymap import Source
 from .layout import Checkpoint, Part, open_checkpoint
-from .save import save
+from .saving import save
 from .tensorfile import is_finite, read_ahead, read_tensor
 from .unet import UNet
 from .vae import VAE

@@ -89,7 +89,7 @@ def encode_latent(
 
 
 def condition(
-    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
+    embedding: Tensor, image_latent: ImageLatent, fps: float = 7, motion_bucket_id: float = 127
 ) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 

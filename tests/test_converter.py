@@ -548,7 +548,7 @@ def test_titles_are_shown_without_what_a_terminal_obeys(sound, tmp_path):
     with pytest.raises(WorkflowError) as caught:
         run_document(prompt, tmp_path)
     (problem,) = caught.value.problems
-    assert 'Node 2 "�]0;PWNED��[31mred��txt�"' in problem
+    assert 'Node 2 "\\x1b]0;PWNED\\x07\\x1b[31mred\\n\\u202etxt\\x9b"' in problem
     assert problem == printable(problem)
     catalogue = Catalogue.of(Workspace(tmp_path))
     assert parse(prompt, catalogue.infos)["2"].title == printable(title)

@@ -18,11 +18,12 @@ import torch
 from PIL import Image
 from tiny_files import checkpoint, picture, tiny_workflow
 
-from svd_nodes.headless import files, media
+from svd_nodes.headless import files, films
 from svd_nodes.headless.catalogue import Catalogue
 from svd_nodes.headless.check import find_problems, review
 from svd_nodes.headless.core_nodes import Workspace, host_nodes
 from svd_nodes.headless.editor import to_api
+from svd_nodes.headless.encoders import encode_mp4
 from svd_nodes.headless.execute import execute
 from svd_nodes.headless.graph import order, parse, read_document
 from svd_nodes.headless.run import Job, WorkflowError, run
@@ -580,14 +581,14 @@ def test_pictures_are_found_beside_the_workflow_and_by_the_editors_names(sound, 
 
 
 def test_an_odd_size_gets_one_more_row_and_column(tmp_path):
-    media.write_mp4(tmp_path / "a.mp4", torch.rand(2, 15, 17, 3), Fraction(7), {})
+    films.write_film(tmp_path / "a.mp4", torch.rand(2, 15, 17, 3), Fraction(7), {})
     with av.open(str(tmp_path / "a.mp4")) as film:
         assert (film.streams.video[0].width, film.streams.video[0].height) == (18, 16)
 
 
 def test_colours_survive_the_film(tmp_path):
     colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.5, 0.5, 0.5]])
-    media.write_mp4(tmp_path / "a.mp4", colours[:, None, None].expand(4, 32, 32, 3), Fraction(7), {})
+    films.write_film(tmp_path / "a.mp4", colours[:, None, None].expand(4, 32, 32, 3), Fraction(7), {})
     with av.open(str(tmp_path / "a.mp4")) as film:
         context = film.streams.video[0].codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
@@ -610,7 +611,7 @@ def test_animated_webp(tmp_path):
     assert exif[0x0110] == 'prompt:{"1": "a"}'
     assert exif[0x010F] == 'workflow:{"nodes": []}'
     visible = frame[..., 3] > 0
-    assert np.array_equal(frame[visible], media.to_bytes(images)[2][visible])
+    assert np.array_equal(frame[visible], films.to_bytes(images)[2][visible])
 
 
 def test_pngs_are_numbered_and_carry_the_workflow(tmp_path):
@@ -620,7 +621,7 @@ def test_pngs_are_numbered_and_carry_the_workflow(tmp_path):
     assert [path.name for path in paths] == [f"b_0000{i}_.png" for i in (1, 2, 3, 4)]
     with Image.open(paths[1]) as saved:
         assert saved.text == {"prompt": '{"1": "a"}'}
-        assert np.array_equal(np.asarray(saved), media.to_bytes(images)[1])
+        assert np.array_equal(np.asarray(saved), films.to_bytes(images)[1])
     (preview,) = host(tmp_path, "PreviewImage").execute(images[:1]).ui["files"]
     assert preview.relative_to(tmp_path).as_posix() == "preview/preview_00001_.png"
 
@@ -628,7 +629,10 @@ def test_pngs_are_numbered_and_carry_the_workflow(tmp_path):
 def test_nan_is_not_saved(tmp_path):
     images = torch.rand(2, 16, 16, 3)
     images[1, 3, 3, 0] = math.nan
-    for write in (lambda: media.write_mp4(tmp_path / "a.mp4", images, Fraction(7), {}), lambda: media.to_bytes(images)):
+    for write in (
+        lambda: films.write_film(tmp_path / "a.mp4", images, Fraction(7), {}),
+        lambda: films.to_bytes(images),
+    ):
         with pytest.raises(NonFiniteError):
             write()
     assert list(tmp_path.iterdir()) == []
@@ -701,8 +705,8 @@ def test_two_runs_at_once_keep_both_films(tmp_path):
     node = host(tmp_path, "SaveVideo")
     film = host(tmp_path, "CreateVideo").execute(torch.rand(2, 16, 16, 3), 7.0).args[0]
     (name,) = node.names("clip", ".mp4", film.frames)
-    other = media.write_mp4(name, film.frames, film.fps, {})
-    mine = media.write_mp4(name, film.frames, film.fps, {})
+    other = films.write_film(name, film.frames, film.fps, {})
+    mine = films.write_film(name, film.frames, film.fps, {})
     assert (other.name, mine.name) == ("clip_00001_.mp4", "clip_00002_.mp4")
     assert mine.stat().st_size == other.stat().st_size > 500
 
@@ -710,30 +714,29 @@ def test_two_runs_at_once_keep_both_films(tmp_path):
 def test_sizes_that_a_format_cannot_hold(tmp_path):
     frames = torch.zeros(1, 2, 16386, 3)
     with pytest.raises(InputError, match=r"A \.mp4 film can be 16384 pixels wide"):
-        media.write_mp4(tmp_path / "a.mp4", frames, Fraction(7), {})
+        films.write_film(tmp_path / "a.mp4", frames, Fraction(7), {})
     with pytest.raises(InputError, match=r"A \.webp film can be 16383 pixels wide"):
-        media.write_webp(tmp_path / "a.webp", frames, 7, {}, lossless=False, quality=90)
+        films.write_film(tmp_path / "a.webp", frames, 7, {}, lossless=False, quality=90)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_encoder_refuses_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setitem(media.LARGEST, ".mp4", 99999)
+    monkeypatch.setitem(films.FORMATS, ".mp4", films.Format(encode_mp4))
     with pytest.raises(InputError, match="The encoder refuses 16386 x 2"):
-        media.write_mp4(tmp_path / "a.mp4", torch.zeros(1, 2, 16386, 3), Fraction(7), {})
+        films.write_film(tmp_path / "a.mp4", torch.zeros(1, 2, 16386, 3), Fraction(7), {})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on file sizes are POSIX")
-@pytest.mark.parametrize("write", ["write_mp4(path, frames, Fraction(7), {})", "write_png(path, frames[0], {})"])
+@pytest.mark.parametrize("write", ["write_film(path, frames, 7, {})", "write_pngs([path], frames[:1], {})"])
 def test_a_full_disk_leaves_nothing(write, tmp_path):
     """A limit on the size of files fails a write as a full disk does."""
-    path = tmp_path / ("a.mp4" if "mp4" in write else "a.png")
+    path = tmp_path / ("a.mp4" if "film" in write else "a.png")
     program = f"""
 import resource, signal, torch
-from fractions import Fraction
 from pathlib import Path
-from svd_nodes.headless.files import reason
-from svd_nodes.headless.media import write_mp4, write_png
+from svd_nodes.headless.films import write_film, write_pngs
+from svd_nodes.svd.files.publish import reason
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 path, frames = Path({str(path)!r}), torch.rand(8, 128, 128, 3)

@@ -32,7 +32,7 @@ def run(node: str, **inputs: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    from svd_nodes.svd.save import save
+    from svd_nodes.svd.saving import save
 
     path = tmp_path_factory.mktemp("checkpoints") / "svd_tiny.safetensors"
     save(preset_models("tiny"), path, "single")
@@ -400,7 +400,7 @@ def test_unusable_latents(loaded, latent, sentence):
 
 
 def test_sv3d_in_the_loader_s_place(checkpoint, tmp_path):
-    from svd_nodes.svd.save import save
+    from svd_nodes.svd.saving import save
 
     config = PRESETS["tiny"]
     turntable = UNetConfig.from_json(

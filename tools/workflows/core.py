@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...headless.core_nodes import CODECS, FORMATS, Workspace, host_nodes
+from ...headless.core_nodes import CODECS, CONTAINERS, Workspace, host_nodes
 from ...headless.graph import Info
 from ...nodes import NODES
 from ...nodes.host.standalone import io
@@ -16,7 +16,7 @@ def infos(workspace: Workspace) -> dict[str, Info]:
     known["CreateVideo"]["input"]["optional"] = {"audio": ("AUDIO", {})}  # which nothing here makes
     # What newer editors have put at the end or inside others comes with its own value there.
     film = known["SaveVideo"]["input"]["required"]
-    film["format"] = ("COMBO", {"options": list(FORMATS), "default": "auto"})
+    film["format"] = ("COMBO", {"options": list(CONTAINERS), "default": "auto"})
     known["SaveVideo"]["input"]["optional"] = {"codec": ("COMBO", {"options": list(CODECS), "default": "auto"})}
     for node in known.values():
         if node["output_node"]:
