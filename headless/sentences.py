@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 import traceback
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from ..svd.errors import InputError, LayersError, NonFiniteError
 from .signals import stopping
+from .text import printable
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LONGEST = 300  # letters of a sentence that is not ours
@@ -23,24 +23,6 @@ TOO_LITTLE = "There is not enough memory; use fewer frames or a smaller size."
 REPORT = "That is a fault of svd-nodes. Please report it with what `svd-nodes doctor` says; --debug shows where it is."
 debug = ContextVar("svd_nodes_debug", default=False)
 """Whether tracebacks are shown."""
-
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories: controls, half characters, separators of lines
-DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they reorder what is beside them
-
-
-def printable(text: str) -> str:
-    """Text of any origin (a file's name, a node's title, a server's word) as one line for a terminal.
-
-    What a terminal would obey or could not show becomes an escape, "\\x1b" say. So does the end of a line: split text
-    of several lines first.
-    """
-
-    def shown(letter: str) -> str:
-        if unicodedata.category(letter) in UNPRINTABLE or letter in DIRECTIONS:
-            return letter.encode("unicode_escape").decode()
-        return letter
-
-    return "".join(map(shown, text))
 
 
 @contextmanager

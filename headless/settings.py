@@ -1,25 +1,46 @@
 """`--set NODE.input=value`: a workflow's values, changed from a command line."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from ..svd.errors import InputError
-from .editor import to_api
+from .document import strict
+from .editor import Export, export
 from .graph import Graph, Info, Node, is_editor_form, parse
 from .values import from_text, specs
+
+log = logging.getLogger("svd_nodes")
 
 Change = tuple[str, str, Any]  # node id, input, value
 
 
-def read_prompt(document: Mapping[str, Any], infos: Mapping[str, Info]) -> dict[str, Any]:
-    """A workflow of either form, or the body of a POST /prompt, as the API form.
+def read_workflow(document: Mapping[str, Any], infos: Mapping[str, Info]) -> Export:
+    """A workflow of either form, or the body of a POST /prompt, as the API form, and what was passed over.
 
     infos: what the nodes say about themselves, as in the editor's /object_info.
     """
-    prompt = to_api(document, infos) if is_editor_form(document) else dict(document)
-    wrapped = prompt.get("prompt")
-    return wrapped if isinstance(wrapped, dict) and "class_type" not in wrapped else prompt
+    if is_editor_form(document):
+        return export(document, infos)
+    wrapped = document.get("prompt")
+    prompt = wrapped if isinstance(wrapped, dict) and "class_type" not in wrapped else document
+    return Export({id: _entry(entry) for id, entry in prompt.items()})
+
+
+def _entry(entry: Any) -> Any:
+    """A node without the notes that a server keeps on it, such as "is_changed"."""
+    if not isinstance(entry, dict):
+        return entry
+    return strict({key: value for key, value in entry.items() if key in ("class_type", "inputs", "_meta")})
+
+
+def read_prompt(document: Mapping[str, Any], infos: Mapping[str, Info]) -> dict[str, Any]:
+    """As `read_workflow`; what was passed over is told in the log."""
+    read = read_workflow(document, infos)
+    for note in read.notes:
+        log.warning(note)
+    return read.prompt
 
 
 def changed(prompt: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:

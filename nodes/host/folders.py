@@ -1,8 +1,9 @@
 """Finding checkpoints in folders: the same rule under every host."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePath
 
@@ -16,6 +17,28 @@ MODEL_PAGE = "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-
 
 PACK_CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 """The pack's own checkpoints, searched under every host."""
+
+
+def comfy_cli_folder() -> Path | None:
+    """Where comfy-cli puts the editor; None for a user without a home, as in many a container."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return (home if sys.platform.startswith("linux") else home / "Documents") / "comfy" / "ComfyUI"
+
+
+def spellings(name: str) -> list[str]:
+    """A name with its folders as it is, as Linux writes them, and as Windows does: workflows travel."""
+    return list(dict.fromkeys((name, name.replace("\\", "/"), name.replace("/", "\\"))))
+
+
+def fingerprint(path: Path) -> str:
+    """Of a file, or of all in a folder: differs when one was replaced. It names no place on the disk, as the editor
+    writes it into every film."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    told = [(str(file.relative_to(path)), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def diffusers_folders(root: str | Path) -> list[str]:
@@ -38,14 +61,8 @@ def checkpoint_list(files: Iterable[str], folders: Iterable[str]) -> list[str]:
 
 def default_folders() -> tuple[Path, ...]:
     """Where checkpoints are looked for without an editor: here, in the pack, where comfy-cli installs the editor."""
-    here, editors = Path("models") / "checkpoints", Path("comfy") / "ComfyUI" / "models" / "checkpoints"
-    return (here, PACK_CHECKPOINTS, *(home / editors for home in homes()))
-
-
-def homes() -> Iterator[Path]:
-    """One, or none: a user without an entry in the system's list, and without $HOME, has none."""
-    with suppress(RuntimeError):
-        yield Path.home()
+    here, editor = Path("models") / "checkpoints", comfy_cli_folder()
+    return (here, PACK_CHECKPOINTS, *([editor / here] if editor else []))
 
 
 def names_in(roots: Iterable[Path]) -> list[str]:
@@ -60,7 +77,7 @@ def find_checkpoint(name: str, roots: Sequence[Path]) -> Path:
 
     A workflow from Windows has backslashes between folders, which elsewhere may be a part of a file's name.
     """
-    for spelling in (name, name.replace("\\", "/")):
+    for spelling in spellings(name):
         for path in (Path(spelling), *(root / spelling for root in roots)):
             if name and os.path.exists(path):  # False where the name is too long for a file, too
                 return path
