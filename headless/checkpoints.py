@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from ..nodes.host.standalone import Session, checkpoint_path, default_folders
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.picturefile import describe
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
@@ -69,11 +69,7 @@ def _other_kind(path: Path) -> str | None:
     """What people give in a checkpoint's place by mistake."""
     if path.suffix.lower() in OTHER_KINDS:
         return OTHER_KINDS[path.suffix.lower()]
-    try:
-        with Image.open(path) as image:
-            return f"a picture ({image.format}, {image.width} x {image.height})"
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+    return describe(path)
 
 
 def inspect(path: Path) -> Report:

@@ -1,7 +1,6 @@
 """What there is to do: every picture with every seed, each as a workflow that the server can run."""
 
 import hashlib
-import io
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from ...svd import picturefile
 from ...svd.errors import InputError
 from ..files import name_problem
 from ..graph import Graph, Info, Node, parse
@@ -21,7 +21,7 @@ from ..values import Spec, not_a_choice, out_of_range, specs
 LOADER = "StableVideoLoadCheckpoint"
 MOST = 10_000  # jobs; the editor's own memory of what it has done goes no further back
 DIGITS = 20  # of the largest seed, 2**64 - 1
-USUAL = {"JPEG": ".jpg", "MPO": ".jpg"}  # the suffix, where Pillow's first is another
+USUAL = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}  # the suffix, where Pillow's first is another
 SEEDS = ("seed", "noise_seed")  # what the editor takes for seeds even where a node does not say so
 
 
@@ -124,26 +124,17 @@ def read_pictures(paths: Iterable[Path], known: Mapping[str, Picture]) -> list[P
 
 
 def _looked_at(path: Path) -> Picture:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"The picture {path} cannot be read: it is no file.")
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            kind = image.format or ""
-    except OSError as error:
-        what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
-        raise InputError(f"The picture {path} cannot be read: {what}.") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers on damaged files
-        raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
+    data = picturefile.read_bytes(path)
+    kind = picturefile.decode(data, path.name).format
     return Picture(path, hashlib.sha256(data).hexdigest(), _suffix(path, kind))
 
 
 def _suffix(path: Path, kind: str) -> str:
-    """The user's own suffix where it is one of pictures, else the usual one of this kind."""
+    """The user's own suffix where it is one of this kind, else the usual one."""
     known = Image.registered_extensions()
     own = path.suffix.lower()
-    return own if own in known else USUAL.get(kind) or next((s for s, k in known.items() if k == kind), "")
+    usual = USUAL.get(kind) or next((suffix for suffix, of in known.items() if of == kind), "")
+    return own if known.get(own, own) == known.get(usual, usual) else usual
 
 
 def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -> list[Job]:
