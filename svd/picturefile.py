@@ -19,7 +19,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from . import picturemend
 from .errors import InputError
-from .picturekinds import HEIC, RAW, SAVE_AGAIN, SMALLER, is_heic, kind_and_remedy
+from .picturekinds import AVIF, HEIC, RAW, SAVE_AGAIN, SMALLER, is_avif, is_heic, kind_and_remedy
 from .pixels import eight_bits, upright
 
 FORMATS = (
@@ -47,7 +47,8 @@ ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")  # in other files, further pic
 MOST_BYTES = 1 << 30  # of a file
 MOST_PIXELS = 2**30 // 12  # of all pictures in a file: a gibibyte in fp32. Also where Pillow begins to warn
 MOST_FRAMES = 4096
-MOST_SCANS = 100  # of a progressive JPEG: each is a walk over all pixels, and encoders make about ten
+MOST_WORK = 1 << 30  # pixels of all frames of an animation that are looked at one by one: some ten seconds
+MOST_SCANS = 50  # of a progressive JPEG: each is a walk over all pixels, and encoders make about ten
 MOST_SLOW_PIXELS = 1 << 22  # for those of Pillow's decoders that are written in Python: a microsecond a pixel, or two
 TIFF_SUBFILE, TIFF_SUB_IFDS = 254, 330
 
@@ -93,8 +94,17 @@ def decode(data: bytes, name: str, most: int | None = None) -> Pictures:
     """As `read`, from a file's bytes. name: what a sentence calls it."""
     with _sentences(data, name):
         picture, profile = _loaded_or_mended(data)
-        frames = [eight_bits(upright(frame), profile) for frame in islice(_frames(picture), most)]
+        frames = [eight_bits(upright(frame), profile) for frame in islice(_frames(picture, MOST_PIXELS), most)]
         return Pictures(picture.format or "", frames)
+
+
+def walk(path: Path) -> Iterator[Image.Image]:
+    """The frames of an animated picture, as `read` gives them but RGB, without holding all of them."""
+    data = read_bytes(path)
+    with _sentences(data, str(path), "clip"):
+        picture, profile = _loaded_or_mended(data)
+        for frame in _frames(picture, MOST_WORK):
+            yield eight_bits(upright(frame), profile).convert("RGB")
 
 
 def describe(path: Path) -> str | None:
@@ -112,26 +122,28 @@ def describe(path: Path) -> str | None:
 
 
 @contextmanager
-def _sentences(data: bytes, name: str) -> Iterator[None]:
+def _sentences(data: bytes, name: str, kind: str = "picture") -> Iterator[None]:
     """Turns whatever a reader raises into an InputError."""
     try:
         with _silent():
             yield
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} has too many pixels to open safely: {SMALLER}.") from error
     except MemoryError as error:
         raise InputError(f"There is not enough memory to open {name}: {SMALLER}.") from error
     except Exception as error:
         reason, remedy = _reason(error, data)
-        raise InputError(f"{name} cannot be read as a picture ({reason}): {remedy}.") from error
+        raise InputError(f"{name} cannot be read as a {kind} ({reason}): {remedy}.") from error
 
 
 def _reason(error: Exception, data: bytes) -> tuple[str, str]:
     """Why, and what to do. Pillow's readers raise many kinds of errors on a damaged file."""
     if isinstance(error, Unreadable):
         return error.reason, error.remedy
+    if is_avif(data) and "AVIF" not in Image.SAVE:
+        return AVIF
     if isinstance(error, UnidentifiedImageError):
         return kind_and_remedy(data)
     words = " ".join(str(error).split())
@@ -208,7 +220,7 @@ def _check(picture: Image.Image, data: bytes) -> None:
         raise Unreadable(f"{picture.format} of {picture.width} x {picture.height} takes too long", SAVE_AGAIN)
 
 
-def _frames(picture: Image.Image) -> Iterator[Image.Image]:
+def _frames(picture: Image.Image, most_pixels: int) -> Iterator[Image.Image]:
     """The pictures of the first one's size, one after the other in the same object."""
     size, pixels = picture.size, 0
     for index in count():
@@ -219,7 +231,7 @@ def _frames(picture: Image.Image) -> Iterator[Image.Image]:
                 picture.seek(index)
             except EOFError:
                 return
-        if index == MOST_FRAMES or pixels > MOST_PIXELS - size[0] * size[1]:
+        if index == MOST_FRAMES or pixels > most_pixels - size[0] * size[1]:
             raise Unreadable("it holds more pictures than fit into memory", "give one of them")
         if picture.size == size:
             pixels += size[0] * size[1]

@@ -28,6 +28,7 @@ KINDS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
     (0, b"FUJIFILMCCD-RAW", RAW),
     (0, b"IIRO", RAW),
     (0, b"IIU\0", RAW),
+    *((8, brand, ("it is AVIF, but damaged", SAVE_AGAIN)) for brand in AVIF_BRANDS),
     (4, b"ftyp", FILM),  # the last: raw pictures come in such boxes too
 )
 """(where, what stands there, what it is and what to do)"""
@@ -35,16 +36,17 @@ KINDS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
 
 def is_heic(data: bytes) -> bool:
     """Whether this is HEIC, or HEIF of another codec but AVIF."""
-    brands = _brands(data)
-    return any(brand in HEIF_BRANDS for brand in brands) and not any(brand in AVIF_BRANDS for brand in brands)
+    return any(brand in HEIF_BRANDS for brand in _brands(data)) and not is_avif(data)
+
+
+def is_avif(data: bytes) -> bool:
+    return any(brand in AVIF_BRANDS for brand in _brands(data))
 
 
 def kind_and_remedy(data: bytes) -> tuple[str, str]:
     """What a file seems to be that is no picture to Pillow, and what to do."""
     if not data:
         return "it is empty", "save or copy it again"
-    if any(brand in AVIF_BRANDS for brand in _brands(data)):
-        return AVIF
     start = data[:64].lstrip().lower() if data[:64].lstrip().startswith(b"<") else data[:64]
     found = (sentence for at, mark, sentence in KINDS if start[at:].startswith(mark))
     return next(found, ("it is of no kind that is known here", SAVE_AGAIN))
