@@ -177,8 +177,8 @@ def _loaded_or_mended(data: bytes) -> tuple[Image.Image, bytes | None]:
             return _loaded(pixels), profile
         if not data.startswith(picturemend.JPEG):
             raise
-        picture, other = map(_loaded, picturemend.jpeg_ends(data))
-        if picture.tobytes() != other.tobytes():  # what follows matters: some pixels are missing
+        picture, *others = map(_loaded, picturemend.jpeg_ends(data))
+        if any(other.tobytes() != picture.tobytes() for other in others):  # some pixels are missing
             raise
     return picture, picture.info.get("icc_profile")
 

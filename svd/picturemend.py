@@ -9,7 +9,7 @@ PNG_PIXELS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")  # what decides about
 MOST_PROFILE = 1 << 24  # bytes of an ICC profile
 JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # no RST, and nothing that stands for data
 JPEG_END = b"\xff\xd9"
-NOISE = b"\0" + b"\x5a\x3c\x96" * 32
+NOISES = (b"", b"\x5a\x3c\x96" * 32, b"\xa5\xc3\x69" * 32)
 
 
 def png_pixels(data: bytes) -> tuple[bytes, bytes | None]:
@@ -39,12 +39,14 @@ def _unpacked(data: bytes) -> bytes | None:
         return None
 
 
-def jpeg_ends(data: bytes) -> tuple[bytes, bytes]:
-    """A JPEG that lacks its end mark, with one, and with other bytes before it.
+def jpeg_ends(data: bytes) -> list[bytes]:
+    """A JPEG that lacks its end mark, with one, and also with other bytes before it.
 
-    Where no pixel is missing, what follows the last of them decides nothing, and the two are the same picture.
+    Where no pixel is missing, what follows the last of them decides nothing, and all are the same picture.
     """
-    return data + JPEG_END, data + NOISE + JPEG_END
+    if data.endswith(b"\xff"):  # half the mark, or half of the two bytes that stand for this one
+        data += b"\0"
+    return [data + noise + JPEG_END for noise in NOISES]
 
 
 def jpeg_scans(data: bytes) -> int:
