@@ -111,7 +111,9 @@ def pictures() -> dict[str, bytes]:
         found["moving.avif"] = saved(rgb, "AVIF", **moving)
     try:
         import_module("pillow_heif").register_heif_opener()
-        found["phone.heic"] = saved(rgb, "HEIF", exif=turned(), icc_profile=SRGB)
+        upright = drawn()
+        upright.info["exif"] = turned().tobytes()  # the encoder writes it as the box that turns the pixels
+        found["phone.heic"] = saved(upright, "HEIF", icc_profile=SRGB)
     except ImportError:
         pass
     return found
