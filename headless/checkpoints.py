@@ -1,16 +1,15 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
-import warnings
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.picturefile import describe
 from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
@@ -64,13 +63,7 @@ def _other_kind(path: Path) -> str | None:
         return None
     if path.suffix.lower() in OTHER_KINDS:
         return OTHER_KINDS[path.suffix.lower()]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures; it is not decoded
-            with Image.open(path) as image:
-                return f"a picture ({image.format}, {image.width} x {image.height})"
-    except Exception:  # Pillow's readers raise anything on a damaged file, and then it is no picture to speak of
-        return None
+    return describe(path)
 
 
 def _is_file(path: Path) -> bool:

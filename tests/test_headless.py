@@ -4,7 +4,6 @@ import contextlib
 import copy
 import json
 import math
-import struct
 import weakref
 
 import av
@@ -373,7 +372,7 @@ def test_the_same_run_twice_gives_the_same_frames_under_a_new_name(sound, tmp_pa
 def test_faults_found_while_running_name_the_node(sound, tmp_path):
     path = tmp_path / "half.png"
     path.write_bytes(picture(tmp_path / "whole.png").read_bytes()[:700])
-    with pytest.raises(InputError, match=r'^Node 2 "Load Image": "half.png" is damaged'):
+    with pytest.raises(InputError, match='^Node 2 "Load Image": half.png cannot be read as a picture'):
         run_prompt(change(sound, "2", image="half.png"), tmp_path)
     assert list((tmp_path / "output").rglob("*.*")) == []
 
@@ -540,30 +539,11 @@ def test_damaged_pictures_get_a_sentence_whatever_pillow_raises(suffix, tmp_path
                 node.execute(path.name)
 
 
-@pytest.mark.parametrize("error", [IndexError, TypeError, struct.error])
-def test_whatever_a_reader_raises_the_picture_is_damaged(error, tmp_path, monkeypatch):
-    def fail(*_):
-        raise error("deep inside")
-
-    picture(tmp_path / "a.png")
-    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
-    with pytest.raises(InputError, match=r'"a\.png" is damaged or no picture'):
-        load(tmp_path, "a.png")
-    monkeypatch.setattr("PIL.Image.open", fail)
-    assert "is not a picture that can be read" in host(tmp_path, "LoadImage", inputs=(tmp_path,)).validate_inputs(
-        "a.png"
-    )
-
-
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"not a picture at all", b"GIF89a\0\0\0\0\0\0\0"])
 def test_files_that_are_no_picture(content, tmp_path):
     (tmp_path / "a.png").write_bytes(content)
     verdict = host(tmp_path, "LoadImage", inputs=(tmp_path,)).validate_inputs("a.png")
-    if verdict is True:  # the header alone looked sound
-        with pytest.raises(InputError, match="damaged or no picture"):
-            load(tmp_path, "a.png")
-    else:
-        assert "not a picture" in verdict
+    assert "a.png cannot be read as a picture" in verdict
 
 
 def test_pictures_are_found_beside_the_workflow_and_by_the_editors_names(sound, tmp_path):

@@ -454,9 +454,9 @@ def test_nodes_that_the_server_does_not_have(folder, server):
     [
         (["--server", "127.0.0.1:9"], 1, "No ComfyUI answers at http://127.0.0.1:9 ("),
         (["--server", "ftp://here"], 2, '"--server ftp://here" is no address, such as http://127.0.0.1:8188.'),
-        (["--image", "none.png"], 2, "The picture none.png cannot be read: No such file or directory."),
-        (["--image", "text.png"], 2, "The picture text.png cannot be read: it is damaged or no picture"),
-        (["--image", "half.png"], 2, "The picture half.png cannot be read: it is damaged or no picture"),
+        (["--image", "none.png"], 2, "There is no picture at none.png: check the path."),
+        (["--image", "text.png"], 2, "text.png cannot be read as a picture (it is of no kind"),
+        (["--image", "half.png"], 2, "half.png cannot be read as a picture (image file is truncated)"),
         (["--image", "a.png", "--image", "twin.png"], 2, "a.png and twin.png hold the same picture"),
         (["--seeds", "4-1"], 2, "4-1 runs backwards; write 1-4."),
         (["--seeds", "1,2,1"], 2, "holds 1 twice"),
@@ -837,7 +837,7 @@ def test_a_pipe_is_not_waited_for(folder, server):
     os.mkfifo("pipe.png")
     assert call(server, "--image", "pipe.png")[0::2] == (
         2,
-        "bad input  The picture pipe.png cannot be read: it is no file.\n",
+        "bad input  pipe.png is a pipe or a device: save the picture to a file first.\n",
     )
 
 
