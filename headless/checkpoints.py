@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..nodes.host.standalone import advising
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
 from ..svd.picturefile import describe
@@ -113,6 +114,7 @@ def convert(
         the source, if it is a diffusers folder.
     Raises:
         InputError: the source cannot be used, or the destination is there already or cannot hold the model.
+        MemoryError: this machine's memory is too small for it.
     """
     checkpoint = opened(source, variant)
     if destination.exists() and not overwrite:
@@ -121,4 +123,5 @@ def convert(
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]
-    save(load(source, dtype=dtype, variant=variant), destination, layout, dtype, overwrite=overwrite)
+    with advising("There is not enough memory to hold this checkpoint: close other programs, or use --precision fp16."):
+        save(load(source, dtype=dtype, variant=variant), destination, layout, dtype, overwrite=overwrite)

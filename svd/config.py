@@ -54,7 +54,7 @@ class _Config:
             entries, kinds = (v if isinstance(v, tuple) else (v,) for v in (value, default))
             alike = isinstance(value, tuple) == isinstance(default, tuple)
             if not alike or not entries or not all(_plausible(field.name, entry, kinds[0]) for entry in entries):
-                raise ValueError(f"{field.name} is {shown(repr(value), 80)}")
+                raise ValueError(f"{field.name} is {shown(value, 80)}")
         if len(getattr(self, "block_out_channels", ())) > MOST_LEVELS:
             raise ValueError(f"block_out_channels has more than {MOST_LEVELS} levels")
 

@@ -27,7 +27,8 @@ WHOLE = "use a folder saved by diffusers' StableVideoDiffusionPipeline, or a sin
 def open_folder(folder: Path, variant: str | None) -> Checkpoint:
     """Recognises a folder by its configs and its weights' headers, or the one snapshot in a folder of the hub's cache.
 
-    variant: "fp16" say; a part without files of it gives its plain ones. InputError if it is no whole SVD model.
+    variant: "fp16" say; a part without files of it gives its plain ones, or the only ones it has. InputError if it is
+    no whole SVD model.
     """
     folder = model_folder(folder)
     _check_folder(folder)
@@ -160,12 +161,10 @@ def _variants(folder: Path) -> dict[str | None, Path]:
 
 def _choice(folder: Path, found: dict[str | None, Path], variant: str | None) -> Path:
     """The variant asked for, else the plain files, else the only ones."""
-    if variant in found:
-        return found[variant]
-    if None in found:
-        return found[None]
+    if variant in found or None in found:
+        return found.get(variant) or found[None]
     names = sorted(name for name in found if name)
-    if variant is None and len(names) == 1:
+    if len(names) == 1:
         return found[names[0]]
     if variant is not None:
         raise InputError(f"{folder} has no variant {variant!r}; the variants there: {_listed(names)}.")

@@ -39,11 +39,11 @@ class Scheduler:
         """The same of a config that is at hand; `where` it comes from."""
         for name, value in SVD_SCHEDULE.items():
             if values.get(name, value) != value:
-                raise InputError(f"{where} has {name} = {shown(repr(values[name]), 40)}, but SVD needs {value!r}.")
+                raise InputError(f"{where} has {name} = {shown(values[name], 40)}, but SVD needs {value!r}.")
         given = {name: value for name, value in values.items() if value is not None}
         low, high = given.get("sigma_min", SIGMA_MIN), given.get("sigma_max", SIGMA_MAX)
         if not all(_between(sigma, 1e-9, MOST_SIGMA) for sigma in (low, high)):
-            ends = f"sigma_min = {shown(repr(low), 40)} and sigma_max = {shown(repr(high), 40)}"
+            ends = f"sigma_min = {shown(low, 40)} and sigma_max = {shown(high, 40)}"
             raise InputError(f"{where} has {ends}, which must be numbers above 0, at most {MOST_SIGMA:,.0f}.")
         karras_sigmas(1, low, high)  # refuses numbers that make no schedule
         return cls(low, high)
@@ -68,7 +68,7 @@ class FeatureExtractor:
         mean, std = values.get("image_mean", list(MEAN)), values.get("image_std", list(STD))
         for colors, least in ((mean, -MOST_COLOR), (std, 1 / MOST_COLOR)):
             if not isinstance(colors, list) or [_between(c, least, MOST_COLOR) for c in colors] != [True] * 3:
-                raise InputError(f"{path.name} has {shown(repr(colors), 60)} where three numbers near 0.5 should be.")
+                raise InputError(f"{path.name} has {shown(colors, 60)} where three numbers near 0.5 should be.")
         return cls(tuple(mean), tuple(std))
 
 

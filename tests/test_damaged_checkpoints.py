@@ -350,6 +350,18 @@ def test_json_that_is_none(folder, text, name):
     refused_alike(folder, str(folder / name), "download the folder again")
 
 
+@pytest.mark.parametrize("key", ["in_channels", "block_out_channels", "_class_name", "num_frames"])
+def test_values_nested_as_deep_as_json_goes(folder, key):
+    """At some depth it can be read and not be shown."""
+    shutil.copy(folder / "unet/config.json", folder.parent)
+    for depth in range(100, 1000, 50):
+        text = json.loads((folder / "unet/config.json").read_text()) | {key: "HERE"}
+        nested = json.dumps(text).replace('"HERE"', "[" * depth + "]" * depth)
+        (folder / "unet/config.json").write_text(nested)
+        refused_alike(folder)
+        shutil.copy(folder.parent / "config.json", folder / "unet/config.json")
+
+
 def test_json_without_end(folder):
     with open(folder / "unet/config.json", "wb") as file:
         file.truncate(1 << 40)  # sparse

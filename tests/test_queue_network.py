@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -83,10 +83,8 @@ def listening(serve):
             threading.Thread(target=quietly, args=(connection,), daemon=True).start()
 
     def quietly(connection):
-        try:
+        with suppress(OSError):
             one(connection)
-        except OSError:
-            pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=loop, daemon=True).start()

@@ -52,10 +52,10 @@ TEXTS = (
     "a\0b",
     "9" * 20,
 )
-NESTED = json.loads("[" * 400 + "]" * 400)
+NESTED = [json.loads("[" * depth + "]" * depth) for depth in (5, 100, 700)]
 ODD = (
     *(None, True, False, *NUMBERS, *FLOATS, *TEXTS, [], [0], [32], [32] * 5000, [[32]], ["x"] * 3),
-    *({}, {"a": 1}, {"weight_map": {}}, NESTED),
+    *({}, {"a": 1}, {"weight_map": {}}, *NESTED),
 )
 MOST = 1 << 26  # bytes of a file that is still changed
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "I64": 64, "BOOL": 8}
