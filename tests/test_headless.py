@@ -364,7 +364,7 @@ def test_the_same_run_twice_gives_the_same_frames_under_a_new_name(sound, tmp_pa
 def test_faults_found_while_running_name_the_node(sound, tmp_path):
     path = tmp_path / "half.png"
     path.write_bytes(picture(tmp_path / "whole.png").read_bytes()[:700])
-    with pytest.raises(InputError, match='^Node 2 "Load Image": half.png cannot be read as a picture'):
+    with pytest.raises(InputError, match=r'^Node 2 "Load Image": half\.png cannot be read as a picture'):
         run_prompt(change(sound, "2", image="half.png"), tmp_path)
     assert list((tmp_path / "output").rglob("*.*")) == []
 
