@@ -101,7 +101,7 @@ def decode(data: bytes, name: str, most: int | None = None) -> Pictures:
 def walk(path: Path) -> Iterator[Image.Image]:
     """The frames of an animated picture, as `read` gives them but RGB, without holding all of them."""
     data = read_bytes(path)
-    with _sentences(data, str(path), "clip"):
+    with _sentences(data, str(path), "clip", "give a whole .mp4 or .webp"):
         picture, profile = _loaded_or_mended(data)
         for frame in _frames(picture, MOST_WORK):
             yield eight_bits(upright(frame), profile).convert("RGB")
@@ -122,8 +122,8 @@ def describe(path: Path) -> str | None:
 
 
 @contextmanager
-def _sentences(data: bytes, name: str, kind: str = "picture") -> Iterator[None]:
-    """Turns whatever a reader raises into an InputError."""
+def _sentences(data: bytes, name: str, kind: str = "picture", usual: str = SAVE_AGAIN) -> Iterator[None]:
+    """Turns whatever a reader raises into an InputError. usual: what to do with a damaged file."""
     try:
         with _silent():
             yield
@@ -134,11 +134,11 @@ def _sentences(data: bytes, name: str, kind: str = "picture") -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"There is not enough memory to open {name}: {SMALLER}.") from error
     except Exception as error:
-        reason, remedy = _reason(error, data)
+        reason, remedy = _reason(error, data, usual)
         raise InputError(f"{name} cannot be read as a {kind} ({reason}): {remedy}.") from error
 
 
-def _reason(error: Exception, data: bytes) -> tuple[str, str]:
+def _reason(error: Exception, data: bytes, usual: str) -> tuple[str, str]:
     """Why, and what to do. Pillow's readers raise many kinds of errors on a damaged file."""
     if isinstance(error, Unreadable):
         return error.reason, error.remedy
@@ -147,7 +147,7 @@ def _reason(error: Exception, data: bytes) -> tuple[str, str]:
     if isinstance(error, UnidentifiedImageError):
         return kind_and_remedy(data)
     words = " ".join(str(error).split())
-    return words if words.isprintable() and 0 < len(words) <= 100 else "it is damaged", SAVE_AGAIN
+    return words if words.isprintable() and 0 < len(words) <= 100 else "it is damaged", usual
 
 
 @contextmanager
