@@ -27,7 +27,8 @@ WHOLE = "use a folder saved by diffusers' StableVideoDiffusionPipeline, or a sin
 def open_folder(folder: Path, variant: str | None) -> Checkpoint:
     """Recognises a folder by its configs and its weights' headers, or the one snapshot in a folder of the hub's cache.
 
-    variant: "fp16" say; a part without files of it gives its plain ones, or the only ones it has. InputError if it is no whole SVD model.
+    variant: "fp16" say; a part without files of it gives its plain ones, or the only ones it has. InputError if it is
+    no whole SVD model.
     """
     folder = model_folder(folder)
     _check_folder(folder)
@@ -67,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} is missing, or no file; download the folder again.")
         if path.stat().st_size > MOST_JSON:
             raise InputError(f"{path} is larger than any config; download the folder again.")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin with a mark
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except RecursionError as error:
