@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise InputError(f"{path} is missing, or no file; download the folder again.")
         if path.stat().st_size > MOST_JSON:
             raise InputError(f"{path} is larger than any config; download the folder again.")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin with a mark
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except RecursionError as error:
