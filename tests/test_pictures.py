@@ -17,7 +17,7 @@ from tiny_files import ROOT
 
 from svd_nodes.headless import clipfile
 from svd_nodes.headless.core_nodes import Workspace, host_nodes
-from svd_nodes.headless.queue.plan import read_pictures
+from svd_nodes.headless.queue.pictures import read_pictures
 from svd_nodes.headless.sheet import write_sheet
 from svd_nodes.svd import picturefile
 from svd_nodes.svd.errors import InputError
