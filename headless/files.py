@@ -6,6 +6,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from ..svd.errors import InputError
 from ..svd.files.publish import publish, reason, require_writable, unfinished_file
+from .text import fileable, shortened
 
 __all__ = ["publish", "reason", "unfinished_file"]
 
@@ -33,26 +34,27 @@ def name_problem(path: PurePath) -> str | None:
     except UnicodeEncodeError:
         return f"The name {str(path)!a} holds half a character; use another name."
     if longest > LONGEST:
-        return f'The name "{str(path)[:40]}..." is longer than {LONGEST} bytes; use a shorter one.'
+        return f'The name "{shortened(path, 43)}" is longer than {LONGEST} bytes; use a shorter one.'
     return None
 
 
 def prefix_problem(prefix: str, folder: Path) -> str | None:
     """One sentence when a file name prefix names no file that could be made in the output folder."""
     path = PurePosixPath(prefix.replace("\\", "/"))
+    shown = shortened(prefix, LONGEST)
     if path.is_absolute() or ".." in path.parts or PurePath(prefix).drive:
-        return f'The name "{prefix}" leads out of the output folder; use a name without "..", a drive or a leading "/".'
+        return f'The name "{shown}" leads out of the output folder; use a name without "..", a drive or a leading "/".'
     if not path.name or prefix.endswith("/") or "\0" in prefix:
-        return f'The name "{prefix}" names no file; end it with a name, such as "video/clip".'
+        return f'The name "{shown}" names no file; end it with a name, such as "video/clip".'
     if sentence := name_problem(path):
         return sentence
     home = (folder / path).parent
     if not home.resolve().is_relative_to(folder.resolve()):
-        return f'The name "{prefix}" leads out of the output folder through a link; use another name.'
+        return f'The name "{shown}" leads out of the output folder through a link; use another name.'
     inside = [part for part in (home, *home.parents) if part != folder and part.is_relative_to(folder)]
     there = next(filter(os.path.exists, inside), None)
     if there and not (there.is_dir() and os.access(there, os.W_OK)):
-        return f'The name "{prefix}" needs a folder where none can be written ({there}); use another name.'
+        return f'The name "{shown}" needs a folder where none can be written ({there}); use another name.'
     return None
 
 
@@ -71,7 +73,7 @@ def free_names(folder: Path, prefix: str, suffix: str, count: int, width: int, h
         prefix = prefix.replace(f"%{word}%", value)
     if sentence := prefix_problem(prefix, folder):
         raise InputError(sentence)
-    target = folder / prefix.replace("\\", "/")
+    target = folder / fileable(prefix.replace("\\", "/"))
     target.parent.mkdir(parents=True, exist_ok=True)
     start = f"{target.name}_"
     taken = [

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +32,7 @@ def run(node: str, **inputs: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    from svd_nodes.svd.save import save
+    from svd_nodes.svd.saving import save
 
     path = tmp_path_factory.mktemp("checkpoints") / "svd_tiny.safetensors"
     save(preset_models("tiny"), path, "single")
@@ -215,7 +216,9 @@ def test_a_replaced_checkpoint_is_noticed(checkpoint):
     before = loader.fingerprint_inputs(checkpoint.name, "auto")
     assert before == loader.fingerprint_inputs(checkpoint.name, "auto")
     os.utime(checkpoint, (1, 1))
-    assert before != loader.fingerprint_inputs(checkpoint.name, "auto")
+    after = loader.fingerprint_inputs(checkpoint.name, "auto")
+    assert before != after
+    assert re.fullmatch("[0-9a-f]{64}", after)  # the editor writes it into films: no place on the disk
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -243,11 +246,7 @@ BAD_WIDGETS = [
     ("Sigmas", {**SCHEDULE, "steps": 0}, "steps is 0: it must be between 1 and 1000"),
     ("Sigmas", {**SCHEDULE, "sigma_max": 1e300, "rho": 0.1}, "sigma_max is 1e+300: it must be between"),
     ("Sigmas", {"schedule": "linear", "sigma_max": 1.0, "sigma_min": 0.1}, "schedule is 'linear'"),
-    (
-        "Sample",
-        {"min_guidance": 3.0, "max_guidance": 1.0, "guidance": "linear"},
-        "min_guidance 3 is above max_guidance 1",
-    ),
+    ("Sample", {"min_guidance": -1.0, "max_guidance": 1.0, "guidance": "linear"}, "min_guidance is -1: it must be"),
     ("Sample", {"min_guidance": 1.0, "max_guidance": 3.0, "guidance": "cosine"}, "guidance is 'cosine'"),
     ("Sample", {"min_guidance": 1.0, "max_guidance": float("inf"), "guidance": "linear"}, "max_guidance is inf"),
     ("Decode", {"frames_per_chunk": 0}, "frames_per_chunk is 0: it must be between 1 and 1024"),
@@ -304,11 +303,6 @@ def test_one_step_may_start_and_end_at_the_same_noise():
     widgets = SCHEDULE | {"steps": 1, "sigma_max": 5.0, "sigma_min": 5.0}
     assert standalone.problem(BY_ID["Sigmas"], widgets) is None
     assert run("Sigmas", **widgets).tolist() == [5.0, 0.0]
-
-
-def test_constant_guidance_does_not_look_at_the_minimum():
-    widgets = {"min_guidance": 3.0, "max_guidance": 1.0, "guidance": "constant"}
-    assert standalone.problem(BY_ID["Sample"], widgets) is None
 
 
 @pytest.mark.parametrize(
@@ -397,7 +391,7 @@ def test_unusable_latents(loaded, latent, sentence):
 
 
 def test_sv3d_in_the_loader_s_place(checkpoint, tmp_path):
-    from svd_nodes.svd.save import save
+    from svd_nodes.svd.saving import save
 
     config = PRESETS["tiny"]
     turntable = UNetConfig.from_json(
