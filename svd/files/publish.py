@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError
-from .names import CLAIM, NEW
+from .names import CLAIM, NEW, is_staging
 from .rename import rename_new
 from .replace import exchange_folder, refill_folder
 from .staging import staging, sweep
@@ -171,10 +171,11 @@ def _claim(finished: Path, path: Path) -> None:
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     note = finished.with_name(CLAIM)
-    note.write_text(f"{path.name}\n{finished.name}", encoding="utf-8")
+    if is_staging(finished.parent):
+        note.write_text(f"{path.name}\n{finished.name}", encoding="utf-8")
     path.open("xb").close()
     finished.replace(path)
-    note.unlink()
+    note.unlink(missing_ok=True)
 
 
 def _next_name(path: Path) -> Path:
