@@ -137,10 +137,11 @@ class LoadImage(HostNode):
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
         frames = picturefile.read(cls.workspace.find(image)).frames
-        pixels = torch.empty(len(frames), frames[0].height, frames[0].width, 3, dtype=torch.float32, device="cpu")
-        clear = any(frame.mode == "RGBA" for frame in frames)
-        shape = pixels.shape[:3] if clear else (len(frames), 64, 64)  # the editor's convention
-        mask = torch.zeros(shape, dtype=torch.float32, device="cpu")
+        count, height, width = len(frames), frames[0].height, frames[0].width
+        is_clear = any(frame.mode == "RGBA" for frame in frames)
+        size = (height, width) if is_clear else (64, 64)  # 64 x 64: the editor's convention
+        pixels = torch.empty(count, height, width, 3, dtype=torch.float32, device="cpu")
+        mask = torch.zeros(count, *size, dtype=torch.float32, device="cpu")
         for i, frame in enumerate(frames):
             pixels[i] = _channels(frame.convert("RGB"))
             if frame.mode == "RGBA":

@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture
 
+from svd_nodes.headless.clipfile import frames as frames_of
 from svd_nodes.headless.films import FILM_ENDINGS
 from svd_nodes.headless.generate import plan
 from svd_nodes.headless.request import Request, frame_rate
-from svd_nodes.headless.clipfile import frames as frames_of
 from svd_nodes.nodes.host.folders import PACK_CHECKPOINTS
 from svd_nodes.svd import open_checkpoint
 from svd_nodes.svd import recommended as subject
