@@ -5,19 +5,34 @@ Results go to stdout, everything else to stderr.
 
 import json
 import sys
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .bundled import check_workflow, listed
 from .graph import read_document
+from .options import (
+    CHECKPOINT,
+    ENDINGS,
+    Checkpoints,
+    Device,
+    Fit,
+    Guidance,
+    Layout,
+    Memory,
+    Overwrite,
+    Precision,
+    Schedule,
+    Variant,
+    rate,
+    within,
+)
 from .program import Program
 from .queue.command import queue
-from .request import LIMITS, Request, check, check_device, find, frame_rate
-from .sentences import BAD_INPUT, note, result
+from .request import Request, check, check_device, find
+from .sentences import BAD_INPUT, note, printable, result
 from .settings import check_settings
 
 if TYPE_CHECKING:
@@ -30,71 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 bad input, 130 stopped with Ctrl-C. What went wrong is on stderr.",
 )
-
-
-class Fit(StrEnum):
-    crop = "crop"
-    pad = "pad"
-    stretch = "stretch"
-
-
-class Schedule(StrEnum):
-    karras = "karras"
-    align_your_steps = "align-your-steps"
-
-
-class Guidance(StrEnum):
-    linear = "linear"
-    triangle = "triangle"
-    constant = "constant"
-
-
-class Precision(StrEnum):
-    auto = "auto"
-    fp16 = "fp16"
-    bf16 = "bf16"
-    fp32 = "fp32"
-
-
-class Memory(StrEnum):
-    auto = "auto"
-    fast = "fast"
-    balanced = "balanced"
-    low = "low"
-
-
-class Layout(StrEnum):
-    single = "single"
-    diffusers = "diffusers"
-
-
-ENDINGS = ".mp4, .webp, .gif, .webm, .mov or .apng"
-CHECKPOINT = "A .safetensors file or a diffusers folder: a path, or else a name in a checkpoints folder."
-Checkpoints = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--checkpoints",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="A folder to look for the checkpoint's name in first; may be repeated.",
-    ),
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
-
-
-def _within(name: str, help: str, **more: Any) -> Any:
-    """An option with a number's limits."""
-    least, most = LIMITS[name]
-    return typer.Option(min=least, max=most, help=help, **more)
-
-
-def _frame_rate(text: str) -> Fraction:
-    try:
-        return frame_rate(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def _version(asked: bool) -> None:
@@ -179,20 +129,20 @@ def generate(
     ],
     checkpoint: Annotated[str, typer.Option(help=CHECKPOINT)] = "svd_xt.safetensors",
     width: Annotated[
-        int | None, _within("width", "The video's width, a multiple of 8. Default: the checkpoint's own, as below.")
+        int | None, within("width", "The video's width, a multiple of 8. Default: the checkpoint's own, as below.")
     ] = None,
     height: Annotated[
         int | None,
-        _within(
+        within(
             "height",
             "Its height, a multiple of 8. Default: 576 for pictures that lie and 1024 for those that stand, with "
             "svd_nano 256.",
         ),
     ] = None,
     fit: Annotated[Fit, typer.Option(help="How the picture is brought to that size.")] = Fit.crop,
-    frames: Annotated[int | None, _within("frames", "How many frames. Default: as the checkpoint was trained.")] = None,
+    frames: Annotated[int | None, within("frames", "How many frames. Default: as the checkpoint was trained.")] = None,
     steps: Annotated[
-        int | None, _within("steps", "More steps take longer and look cleaner. Default: 25; 12 for svd_nano.")
+        int | None, within("steps", "More steps take longer and look cleaner. Default: 25; 12 for svd_nano.")
     ] = None,
     schedule: Annotated[
         Schedule | None,
@@ -202,11 +152,11 @@ def generate(
     ] = None,
     min_guidance: Annotated[
         float | None,
-        _within("min_guidance", "How firmly frames follow the picture where guidance is least. Default: 1."),
+        within("min_guidance", "How firmly frames follow the picture where guidance is least. Default: 1."),
     ] = None,
     max_guidance: Annotated[
         float | None,
-        _within("max_guidance", "How firmly frames follow it where guidance is most. Default: 3; 2 for svd_nano."),
+        within("max_guidance", "How firmly frames follow it where guidance is most. Default: 3; 2 for svd_nano."),
     ] = None,
     guidance: Annotated[
         Guidance,
@@ -218,21 +168,21 @@ def generate(
     fps: Annotated[
         Fraction | None,
         typer.Option(
-            parser=_frame_rate,
+            parser=rate,
             metavar="FPS",
             help="Frames per second, told to the model and played at: 7, 23.976 or 24000/1001, up to 120. "
             "Default: 7; 6 for svd_xt_1_1.",
         ),
     ] = None,
     motion_bucket: Annotated[
-        int | None, _within("motion_bucket", "Higher moves more. Default: 127; 70 for svd_nano.")
+        int | None, within("motion_bucket", "Higher moves more. Default: 127; 70 for svd_nano.")
     ] = None,
     noise_aug: Annotated[
-        float, _within("noise_aug", "Noise added to the picture; more lets the video stray from it.")
+        float, within("noise_aug", "Noise added to the picture; more lets the video stray from it.")
     ] = 0.02,
-    seed: Annotated[int, _within("seed", "The same seed gives the same video.")] = 0,
+    seed: Annotated[int, within("seed", "The same seed gives the same video.")] = 0,
     decode_chunk: Annotated[
-        int, _within("decode_chunk", "Frames decoded at a time; fewer need less memory and flicker more.")
+        int, within("decode_chunk", "Frames decoded at a time; fewer need less memory and flicker more.")
     ] = 14,
     pingpong: Annotated[
         bool, typer.Option("--pingpong", help="Forward and then backward, so that it loops without a jump.")
@@ -252,6 +202,7 @@ def generate(
             "layer. The pixels are the same in all."
         ),
     ] = Memory.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -283,6 +234,7 @@ def generate(
         memory=memory.value,
         device=device,
         overwrite=overwrite,
+        variant=variant,
         checkpoint_folders=tuple(checkpoints or ()),
     )
     check(request)
@@ -305,13 +257,14 @@ def generate(
 def inspect(
     checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=CHECKPOINT)],
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program to read.")] = False,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
     path = find(checkpoint, checkpoints or [])
     from .checkpoints import inspect as look
 
-    report = look(path)
+    report = look(path, variant)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -328,6 +281,7 @@ def convert(
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -335,7 +289,7 @@ def convert(
     found = find(source, checkpoints or [])
     from .checkpoints import convert as write
 
-    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite)
+    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
     result(destination)
 
 
@@ -343,7 +297,7 @@ def convert(
 def sheet(
     clips: Annotated[
         list[Path],
-        typer.Argument(metavar="CLIP", help="A video (.mp4, .webp, .gif, .webm, .mov or .apng); each becomes a row."),
+        typer.Argument(metavar="CLIP", help=f"A video ({ENDINGS}); each becomes a row."),
     ],
     output: Annotated[
         Path | None,
@@ -370,7 +324,7 @@ def doctor(
 
     report = examine(checkpoints or [])
     encoding = sys.stdout.encoding or "utf-8"
-    shown = json.dumps(report, indent=2) if as_json else text(report)
+    shown = json.dumps(report, indent=2) if as_json else "\n".join(map(printable, text(report).split("\n")))
     typer.echo(shown.encode(encoding, "backslashreplace").decode(encoding))
 
 
@@ -385,12 +339,14 @@ def _show(report: "Report") -> None:
         "decoder": report.decoder,
         "frames": f"{report.frames_hint} (a hint, from its config or name)" if report.frames_hint else hint,
     }
+    if report.wrapper:
+        facts["names"] = f"behind {report.wrapper!r}, which is passed over"
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     lines += [
         f"{p.name:<10}{p.parameters:>15,} parameters in {p.tensors:,} tensors, {p.precision}" for p in report.parts
     ]
     lines += [f"{'missing':<10}{sentence}" for sentence in report.missing or ("nothing",)]
-    typer.echo("\n".join(lines))
+    typer.echo("\n".join(map(printable, lines)))
 
 
 def main() -> None:

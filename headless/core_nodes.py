@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image
 from torch import Tensor
 
 from ..nodes.host.folders import spellings
 from ..nodes.host.standalone import io
+from ..svd import picturefile
 from ..svd.errors import InputError
-from ..svd.image import to_rgb
 from .core_images import ImageBatch, ImageStitch
 from .core_primitives import PRIMITIVES
 from .encoders import WEBP_METHODS, Metadata
@@ -27,7 +27,7 @@ from .text import printable
 from .values import NESTED
 
 PICTURES = Path(__file__).resolve().parents[1] / "web" / "pictures"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 
 
 @dataclass(frozen=True)
@@ -127,41 +127,33 @@ class LoadImage(HostNode):
 
     @classmethod
     def validate_inputs(cls, image: str) -> bool | str:
+        """Reads all of it, as a run does: no picture fails when the checkpoint is loaded."""
         try:
-            with Image.open(cls.workspace.find(str(image))):
-                return True
+            picturefile.read(cls.workspace.find(str(image)))
         except InputError as error:
             return str(error)
-        except Exception:  # Pillow's readers raise many kinds on a damaged file
-            return f'"{image}" is not a picture that can be read; try saving it again as PNG or JPEG.'
+        return True
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        try:
-            with Image.open(cls.workspace.find(image)) as file:
-                frames = [ImageOps.exif_transpose(frame) for frame in ImageSequence.Iterator(file)]
-                frames = frames[:1] if file.format == "MPO" else [f for f in frames if f.size == frames[0].size]
-                pixels = torch.stack([_pixels(frame) for frame in frames])
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:  # as above
-            raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
-        mask = (
-            1 - pixels[..., 3] if any(map(_is_clear, frames)) else torch.zeros(len(frames), 64, 64)
-        )  # 64 x 64: the editor's convention
-        return io.NodeOutput(pixels[..., :3], mask)
+        frames = picturefile.read(cls.workspace.find(image)).frames
+        count, height, width = len(frames), frames[0].height, frames[0].width
+        is_clear = any(frame.mode == "RGBA" for frame in frames)
+        size = (height, width) if is_clear else (64, 64)  # 64 x 64: the editor's convention
+        pixels = torch.empty(count, height, width, 3, dtype=torch.float32, device="cpu")
+        mask = torch.zeros(count, *size, dtype=torch.float32, device="cpu")
+        for i, frame in enumerate(frames):
+            pixels[i] = _channels(frame.convert("RGB"))
+            if frame.mode == "RGBA":
+                mask[i] = 1 - _channels(frame.getchannel("A"))
+        return io.NodeOutput(pixels, mask)
 
 
-def _pixels(frame: Image.Image) -> Tensor:
-    """`h w 4` in 0..1."""
-    if not _is_clear(frame):
-        frame = to_rgb(frame)  # which knows how deep its numbers are
-    return torch.from_numpy(np.asarray(frame.convert("RGBA"), dtype=np.float32) / 255)
-
-
-def _is_clear(frame: Image.Image) -> bool:
-    """Whether some of it may be seen through."""
-    return "A" in frame.getbands() or "transparency" in frame.info
+def _channels(picture: Image.Image) -> Tensor:
+    """`h w c`, or `h w` of one channel, in 0..1."""
+    values = np.array(picture, dtype=np.float32)
+    values /= 255
+    return torch.from_numpy(values)
 
 
 @dataclass(frozen=True)

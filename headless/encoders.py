@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ Metadata = Mapping[str, Any]  # "prompt": the API form that ran; "workflow": the
 Pixels = NDArray[np.uint8]
 
 DEEPEST = 200  # lists in lists; a workflow has ten
+CONTAINER_FLAGS = {
+    "mp4": {"movflags": "use_metadata_tags+faststart"},
+    "mov": {"movflags": "use_metadata_tags+faststart"},
+    "webm": {"fflags": "bitexact"},  # no random ids: the same frames make the same file
+}
 BT709 = 1  # the colour standard's number in H.264 and VP9, for matrix, primaries and transfer alike
 WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 EXIF_MODEL, EXIF_MAKE = 0x0110, 0x010F  # the fields in which the editor keeps prompt and workflow
@@ -73,18 +78,18 @@ def _chunks(metadata: Metadata) -> PngInfo:
 
 def encode_mp4(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """H.264 in yuv420p, which every player takes."""
-    _encode(path, pixels, fps, metadata, "mp4", "libx264", {})
+    _encode(path, pixels, fps, metadata, "mp4", "h264", {})
 
 
 def encode_mov(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """The same in QuickTime's container, which editing programs ask for."""
-    _encode(path, pixels, fps, metadata, "mov", "libx264", {})
+    _encode(path, pixels, fps, metadata, "mov", "h264", {})
 
 
 def encode_webm(path: Path, pixels: Pixels, fps: Fraction, metadata: Metadata) -> None:
     """VP9 at a constant quality."""
     options = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-    _encode(path, pixels, fps, metadata, "webm", "libvpx-vp9", options)
+    _encode(path, pixels, fps, metadata, "webm", "vp9", options)
 
 
 def _encode(
@@ -98,11 +103,10 @@ def _encode(
 
     height, width = pixels.shape[1:3]
     pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    flags = {"movflags": "use_metadata_tags+faststart"} if container in ("mp4", "mov") else {}
     try:
-        with av.open(str(path), "w", format=container, options=flags) as film:
+        with av.open(str(path), "w", format=container, options=CONTAINER_FLAGS[container]) as film:
             film.metadata.update(texts(metadata))
-            stream = film.add_stream(codec, rate=fps, options=options)
+            stream = cast("av.VideoStream", film.add_stream(codec, rate=fps, options=options))
             stream.height, stream.width = pixels.shape[1:3]
             stream.pix_fmt = "yuv420p"
             context = stream.codec_context

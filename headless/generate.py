@@ -28,7 +28,7 @@ from .device import open_device
 from .execute import Watch
 from .files import prepare_folder
 from .films import Kind, check_rate, check_side, pingpong, write_clip
-from .request import Request, check, find, guidance_upside_down
+from .request import Request, check, find
 
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
 TOO_LARGE = (
@@ -96,7 +96,7 @@ def plan(request: Request) -> Plan:
     """
     check(request)
     session = Session((*request.checkpoint_folders, *default_folders()), open_device(request.device))
-    checkpoint = opened(find(request.checkpoint, request.checkpoint_folders))
+    checkpoint = opened(find(request.checkpoint, request.checkpoint_folders), request.variant)
     checkpoint.require_svd()
     best = recommended(checkpoint)
     settings = _settings(request, best)
@@ -104,7 +104,7 @@ def plan(request: Request) -> Plan:
     for picture, (target, kind) in zip(request.pictures, request.targets, strict=True):
         with advising(TOO_LARGE):
             size = image.read_picture(picture).size  # in whole: a bad one among many is known in seconds
-        width, height = _size(request, best, size)
+        width, height = _size(request, checkpoint, best, size)
         if kind == "film":
             check_side(target.suffix, width, height)
             check_rate(target.suffix, settings.fps)
@@ -161,8 +161,6 @@ class Networks:
 def _settings(request: Request, best: Recommended) -> Settings:
     low = best.min_guidance if request.min_guidance is None else request.min_guidance
     high = best.max_guidance if request.max_guidance is None else request.max_guidance
-    if request.guidance != "constant" and low > high:
-        raise guidance_upside_down(low, high)
     frames = request.frames or best.frames or FRAMES
     return Settings(
         frames=frames,
@@ -174,11 +172,12 @@ def _settings(request: Request, best: Recommended) -> Settings:
     )
 
 
-def _size(request: Request, best: Recommended, picture: tuple[int, int]) -> tuple[int, int]:
+def _size(request: Request, checkpoint: Checkpoint, best: Recommended, picture: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of the clip of a picture of this size. InputError if the model can make none such."""
     wide, high = best.size(*picture)
     width, height = request.width or wide, request.height or high
-    conditioning.check_size(width, height)
+    unet, vae = checkpoint.unet.config, checkpoint.vae.config
+    conditioning.check_size(width, height, vae.downscale, max(unet.least_cells, vae.least_cells))
     return width, height
 
 
@@ -210,7 +209,8 @@ def _load(plan: Plan, progress: Progress) -> Networks:
     dtype, device = precision(plan.request.precision), work_device()
     begin(device, dtype)
     chosen = memory.choose(plan.request.memory, plan.checkpoint, dtype.itemsize, free_memory(device))
-    models = load(plan.checkpoint.path, dtype=dtype, device=device if chosen == "fast" else "cpu")
+    where, variant = device if chosen == "fast" else "cpu", plan.request.variant
+    models = load(plan.checkpoint.path, dtype=dtype, device=where, variant=variant)
     build(device, dtype, progress)
     return Networks(Network(models.unet, chosen), Network(models.vae, chosen), Network(models.clip, chosen), chosen)
 

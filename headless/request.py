@@ -54,6 +54,7 @@ class Request:
     memory: str = "auto"
     device: str | None = None
     overwrite: bool = False
+    variant: str | None = None  # of a diffusers folder's files
     checkpoint_folders: tuple[Path, ...] = ()
 
     @property
@@ -97,13 +98,6 @@ def _check_numbers(request: Request) -> None:
         if (side := getattr(request, name)) and side % 8:
             near = 8 * max(1, round(side / 8))
             raise InputError(f"--{name} is {side}, which does not divide by 8: use {near}.")
-    low, high = request.min_guidance, request.max_guidance
-    if request.guidance != "constant" and low is not None and high is not None and low > high:
-        raise guidance_upside_down(low, high)
-
-
-def guidance_upside_down(low: float, high: float) -> InputError:
-    return InputError(f"The least guidance {low:g} is above the most, {high:g}; change --min-guidance or the other.")
 
 
 def check_device(name: str | None) -> None:

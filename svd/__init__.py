@@ -13,6 +13,7 @@
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """These come with torch, at the first use of one. What needs no torch, such as `errors`, is had without."""
-    public = import_module(".public", __name__)
-    if name == "__all__" or name in public.__all__:
-        return getattr(public, name)
+    if find_spec(f".{name}", __name__) is None:  # a module is imported by whoever asks for it
+        public = import_module(".public", __name__)
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -71,8 +71,7 @@ def recommended(checkpoint: "Checkpoint") -> Recommended:
         is_xt_1_1 = XT_1_1.search(checkpoint.path.name)
         family = Recommended(fps=6.0, always="SVD-XT 1.1") if is_xt_1_1 else Recommended()
     best = replace(family, frames=checkpoint.frames or family.frames)
-    told = replace(best, **_told(checkpoint.metadata))
-    return told if told.min_guidance <= told.max_guidance else best
+    return replace(best, **_told(checkpoint.metadata))
 
 
 def _told(metadata: Mapping[str, str]) -> dict[str, Any]:

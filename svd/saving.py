@@ -15,6 +15,7 @@ from .files.names import is_staging
 from .files.publish import FULL, place, place_folder, require_writable, unfinished_file, unfinished_folder
 from .keymap import Layout, Naming, Source, clip_table, unet_table, vae_table
 from .layout import CONFIG_KEY, FIRST_STAGE, UNET
+from .saveable import plain
 from .tensorfile import Planned, is_finite, write_tensors
 
 if TYPE_CHECKING:
@@ -68,10 +69,14 @@ def save(
     dtype: of all weights, None keeps each as it is. variant: goes into a folder's file names, "fp16" say. The configs
     (and the metadata the model came with) go into the file's metadata or the folder's config.json. InputError if
     `path` is there already and `overwrite` is false (a folder with anything else in it is never overwritten), if the
-    layout cannot hold the model, or if the place cannot be written to. OSError if the disk is full.
+    layout cannot hold the model, if a network carries adapters or is not what its config says, or if the place cannot
+    be written to. OSError if the disk is full.
     """
     path = Path(path)
     check_target(path, layout, variant, overwrite)
+    models = plain(models)
+    if layout == "diffusers":
+        _check_expressible(models)
     try:
         if layout == "single":
             with unfinished_file(path) as file:
@@ -280,7 +285,6 @@ def _check_expressible(models: "Models") -> None:
 
 
 def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, variant: str | None) -> None:
-    _check_expressible(models)
     for name, values in _folder_configs(models).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -296,7 +300,8 @@ def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, var
 
 
 def _identity_quant_conv(channels: int, dtype: torch.dtype) -> Mapping[str, Planned]:
-    weight, bias = torch.eye(channels)[:, :, None, None], torch.zeros(channels)
+    weight = torch.eye(channels, dtype=torch.float32, device="cpu")[:, :, None, None]
+    bias = torch.zeros_like(weight[:, 0, 0, 0])
     return {
         f"quant_conv.{leaf}": _planned([(Source(f"quant_conv.{leaf}", tuple(tensor.shape)), tensor)], dtype)
         for leaf, tensor in (("weight", weight), ("bias", bias))

@@ -281,7 +281,6 @@ BAD_REQUESTS = {
     "no steps": (["a.png", "--steps", 0], "--steps"),
     "chunk of nothing": (["a.png", "--decode-chunk", 0], "--decode-chunk"),
     "seed too large": (["a.png", "--seed", 2**64], "--seed"),
-    "guidance upside down": (["a.png", "--min-guidance", 4], "least guidance 4 is above the most, 3; change --min"),
     "checkpoint is a picture": (
         ["a.png", "--checkpoint", "a.png"],
         "a.png is a picture (PNG, 40 x 30), not a checkpoint; give one such as svd_xt.safetensors.",
@@ -503,9 +502,50 @@ def test_inspect_says_what_is_missing(folder, tiny):
         assert "Traceback" not in refused("inspect", path)
 
 
+def test_one_of_several_variants(folder):
+    """Named by both commands, and chosen with --variant."""
+    models = preset_models("tiny")
+    save(models, folder / "tiny", "diffusers", variant="fp16")
+    weights = folder / "tiny/unet/diffusion_pytorch_model.fp16.safetensors"
+    changed = {name: 2 * tensor for name, tensor in load_file(weights).items()}
+    save_file(changed, weights.with_name("diffusion_pytorch_model.ema.safetensors"))
+    for words in (["inspect", "tiny"], ["convert", "tiny", "a.safetensors", "--layout", "single"]):
+        assert "'ema', 'fp16' and no plain files; choose one, with --variant ema" in refused(*words)
+    assert "missing   nothing" in call("inspect", "tiny", "--variant", "ema")[1]
+    for variant, factor in (("ema", 2), ("fp16", 1)):
+        name = f"{variant}.safetensors"
+        assert call("convert", "tiny", name, "--layout", "single", "--variant", variant)[:2] == (0, f"{name}\n")
+        assert torch.equal(load(name).unet.out[2].bias, factor * models.unet.out[2].bias)
+    assert "no variant 'bf16'" in refused("inspect", "tiny", "--variant", "bf16")
+    assert "no variants" in refused("inspect", "ema.safetensors", "--variant", "fp16")
+
+
+def test_names_behind_a_wrapper_are_said(folder, tiny):
+    wrapped = {f"module.{name}": tensor for name, tensor in load_file(tiny).items()}
+    save_file(wrapped, "wrapped.safetensors", metadata=_metadata(tiny))
+    code, out, _ = call("inspect", "wrapped.safetensors")
+    assert code == 0
+    assert "names     behind 'module.', which is passed over" in out
+
+
+def test_too_little_memory_to_convert(folder, tiny, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("svd_nodes.headless.checkpoints.load", full)
+    code, out, err = call("convert", tiny, "half.safetensors", "--layout", "single")
+    assert (code, out) == (1, "")
+    assert "not enough memory to hold this checkpoint" in err
+    assert os.listdir() == ["a.png"]
+
+
 def test_what_is_no_checkpoint_is_named_for_what_it_is(folder):
     shutil.copy("a.png", "a.safetensors")
     Path("w.json").write_text("{}")
+    Path("b.dds").write_bytes(b"DDS |\0\0\0" + b"\xff" * 200)  # Pillow raises what it does not list
+    Path("c.avif").write_bytes(b"\0\0\0\x1cftypavif" + b"\xff" * 200)
+    for name in ("b.dds", "c.avif"):
+        assert "not a safetensors file" in refused("inspect", name)
     for command in (["inspect"], ["convert", "new", "--layout", "diffusers"]):
         for name, what in (("a.png", "a picture (PNG, "), ("a.safetensors", "a picture ("), ("w.json", "a workflow ")):
             assert f"{name} is {what}" in refused(command[0], name, *command[1:])

@@ -3,22 +3,23 @@
 import json
 import os
 import re
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import pytest
-from command import SMALL, call, refused
+from command import SMALL, call
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture
 
+from svd_nodes.headless.clipfile import frames as frames_of
 from svd_nodes.headless.films import FILM_ENDINGS
 from svd_nodes.headless.generate import plan
 from svd_nodes.headless.request import Request, frame_rate
-from svd_nodes.headless.sheet import _frames as frames_of
 from svd_nodes.nodes.host.folders import PACK_CHECKPOINTS
 from svd_nodes.svd import open_checkpoint
 from svd_nodes.svd import recommended as subject
@@ -80,7 +81,6 @@ def test_the_files_metadata_win_and_the_family_has_the_rest():
         '{"width": 100}',
         '{"width": true, "height": 0, "frames": -1, "fps": "7", "motion_bucket_id": 7.5, "steps": 1e9}',
         '{"schedule": ["karras"], "min_guidance": NaN, "max_guidance": Infinity}',
-        '{"min_guidance": 4}',  # above the family's most
         '{"always": "SVD-XT 1.1", "colour": 1}',
     ],
 )
@@ -210,10 +210,19 @@ def test_notes_are_on_stderr_and_each_is_said_once(folder, tiny):
     ]
 
 
-def test_guidance_below_the_checkpoints_own_least_is_refused(folder, own):
-    words = ["generate", "lying.png", "-o", "a.mp4", "--checkpoint", own]
-    assert "least guidance 1.25 is above the most, 1;" in refused(*words, "--max-guidance", 1)
-    assert "least guidance 2 is above the most, 1.5;" in refused(*words, "--min-guidance", 2)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_a_pictures_name_is_shown_and_not_obeyed(folder, tiny):
+    picture(folder / "b\x1b[2J.png")
+    words = ["b\x1b[2J.png", "-o", "a.mp4", "--checkpoint", tiny, "--frames", 1, *SMALL]
+    code, _, err = call("generate", *words)
+    assert code == 0
+    assert "Look at b\\x1b[2J.png" in err
+    assert "\x1b" not in err
+
+
+def test_guidance_may_fall(folder, own):
+    made = planned("lying.png", checkpoint=str(own), min_guidance=4.0, max_guidance=2.0)
+    assert made.settings.scale.tolist() == [4, 3.5, 3, 2.5, 2]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ CHOICE = ("", "nonsense", "AUTO ", LONG)
 MISSING = ("", "missing", LONG, "text.txt/inside")
 FOLDER = (*MISSING[1:], "text.txt")
 DEVICE = ("", "gpu", "cuda:x", "cuda:-1", "cuda:9999", "cpu\n", "meta", LONG)
+VARIANT = ("fp16", "nonsense", "../fp16", LONG)  # of a single file, which has none
 SETTING = ("", "x", "=", "StableVideoSample=1", "StableVideoSample.=1", ".seed=1", "Sampler.seed=1")
 OUTPUT = (
     "",
@@ -93,8 +94,8 @@ BAD = {
         "frames": (*WHOLE, "0", "1025"),
         "steps": (*WHOLE, "0", "1001"),
         "schedule": CHOICE,
-        "min_guidance": (*NUMBER, "101", "4"),
-        "max_guidance": (*NUMBER, "101", "0.5"),
+        "min_guidance": (*NUMBER, "101"),
+        "max_guidance": (*NUMBER, "101"),
         "guidance": CHOICE,
         "fps": (*NUMBER, "0", "0.5", "121", "1/0", "1/2", "1e999999999"),
         "motion_bucket": (*WHOLE, "1024"),
@@ -103,11 +104,13 @@ BAD = {
         "decode_chunk": (*WHOLE, "0", "1025", "99999999999999999999"),
         "precision": CHOICE,
         "memory": CHOICE,
+        "variant": VARIANT,
         "checkpoints": FOLDER,
         "device": DEVICE,
     },
     "inspect": {
         "checkpoint": (*MISSING, "text.txt", "a.png", "."),
+        "variant": VARIANT,
         "checkpoints": FOLDER,
     },
     "convert": {
@@ -115,6 +118,7 @@ BAD = {
         "destination": ("taken.mp4", "w.json", "new.bin"),
         "layout": CHOICE,
         "precision": CHOICE,
+        "variant": VARIANT,
         "checkpoints": FOLDER,
     },
     "sheet": {

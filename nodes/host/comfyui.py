@@ -296,8 +296,8 @@ def headroom() -> int:
 
 def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
     bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
-    factors = torch.tensor(latent_format.latent_rgb_factors)  # (4, 3)
-    return Colours(factors.T[:, :, None, None], torch.tensor(bias))
+    factors = torch.tensor(latent_format.latent_rgb_factors, dtype=torch.float32, device="cpu")  # (4, 3)
+    return Colours(factors.T[:, :, None, None], torch.tensor(bias, dtype=torch.float32, device="cpu"))
 
 
 class _ClipPreview:

@@ -33,7 +33,10 @@ def staging(home: Path) -> Iterator[Path]:
         yield folder
     finally:
         try:
-            finish(folder)
+            _end(folder)
+        except KeyboardInterrupt:  # it came while we cleaned up
+            _end(folder)
+            raise
         finally:
             os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
@@ -74,11 +77,20 @@ def _sweep(folder: Path) -> None:
         taken = _take(lock)
         if taken is False or (taken is None and not _is_forgotten(folder)):
             return
-        finish(folder)
-        _release_claim(folder)
+        _end(folder)
     finally:
         os.close(lock)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(folder: Path) -> None:
+    """Finishes what was begun and takes away all but the lock: without one, what is left would be nobody's."""
+    finish(folder)
+    _release_claim(folder)
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _release_claim(folder: Path) -> None:
