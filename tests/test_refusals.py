@@ -267,7 +267,7 @@ def test_workflows_lists_what_run_knows():
 
 def _is_refused(name):
     """For its kinds of nodes."""
-    return "not known here" in refused("run", name, "--set", "StableVideoLoadCheckpoint.checkpoint=missing")
+    return "runs there alone" in refused("run", name, "--set", "StableVideoLoadCheckpoint.checkpoint=missing")
 
 
 # ---- the outermost guard
