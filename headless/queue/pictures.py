@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from warnings import catch_warnings
 
 from PIL import Image
 
@@ -69,7 +70,7 @@ def _looked_at(path: Path) -> Picture:
         raise InputError(f"The picture {path} cannot be read: it is no file.")
     try:
         data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
+        with catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             image.load()
             kind = image.format or ""
     except OSError as error:
