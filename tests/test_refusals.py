@@ -108,6 +108,7 @@ BAD = {
     },
     "inspect": {
         "checkpoint": (*MISSING, "text.txt", "a.png", "."),
+        "variant": ("fp16", "../fp16"),  # of a single file
         "checkpoints": FOLDER,
     },
     "convert": {
@@ -115,6 +116,7 @@ BAD = {
         "destination": ("taken.mp4", "w.json", "new.bin"),
         "layout": CHOICE,
         "precision": CHOICE,
+        "variant": ("fp16", "../fp16"),
         "checkpoints": FOLDER,
     },
     "sheet": {
@@ -132,6 +134,8 @@ BAD = {
         "seeds": ("", "x", "1-", "8-1", "1,1", "1-99999", "-1", "9" * 5000),
         "image_node": (),  # the same
         "output": (),  # made when the server has answered
+        "headers": ("", "nonsense", ": x", "two words: x", "name: x\ny: z"),
+        "ca": (*MISSING, "text.txt", "."),
         "patience": ("-1", "-inf", "abc", "", "1,5"),
     },
 }
