@@ -24,10 +24,12 @@ class Named:
 
 def of_prompt(prompt: Mapping[str, Any]) -> list[Named]:
     """The nodes of a workflow in the API form, with the values that are not linked."""
-    return [
-        Named(id, entry["class_type"], str(entry.get("_meta", {}).get("title")), entry["inputs"])
-        for id, entry in prompt.items()
-    ]
+    nodes = []
+    for id, entry in prompt.items():
+        meta = entry.get("_meta")
+        title = meta.get("title") if isinstance(meta, dict) else ""
+        nodes.append(Named(id, entry["class_type"], str(title), entry.get("inputs", {})))
+    return nodes
 
 
 def find(name: str, nodes: Iterable[Named]) -> Named | None:
@@ -59,7 +61,7 @@ def filled_early(prompt: Mapping[str, Any], drawn: Iterable[Named]) -> dict[str,
 
 def with_prefix(entry: Mapping[str, Any], change: Any) -> Any:
     """A node with its file name changed, if it has one."""
-    prefix = entry["inputs"].get(PREFIX)
+    prefix = entry.get("inputs", {}).get(PREFIX)
     return {**entry, "inputs": {**entry["inputs"], PREFIX: change(prefix)}} if isinstance(prefix, str) else entry
 
 

@@ -13,6 +13,7 @@ import av
 import pytest
 import torch
 from drawn import BYPASSED, CASES, MUTED, Sheet, chain, sheet
+from fuzz.workflows import faults
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture, tiny_workflow
 
 from svd_nodes.headless import films
@@ -619,3 +620,9 @@ def test_the_place_of_comfy_cli_s_editor(system, place, monkeypatch):
     monkeypatch.setattr(sys, "platform", system)
     expected = Path.home() / place / "ComfyUI" / "models" / "checkpoints"
     assert standalone.default_folders()[-1] == expected
+
+
+@pytest.mark.slow
+def test_damaged_workflows_are_taken_or_refused_in_a_sentence():
+    """More of them: python -m svd_nodes.tests.fuzz.workflows."""
+    assert faults(range(150), seed=7) == {}

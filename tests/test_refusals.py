@@ -136,6 +136,8 @@ BAD = {
         "seeds": ("", "x", "1-", "8-1", "1,1", "1-99999", "-1", "9" * 5000),
         "image_node": (),  # the same
         "output": (),  # made when the server has answered
+        "headers": ("", "nonsense", ": x", "two words: x", "name: x\ny: z"),
+        "ca": (*MISSING, "text.txt", "."),
         "patience": ("-1", "-inf", "abc", "", "1,5"),
     },
 }
@@ -267,7 +269,7 @@ def test_workflows_lists_what_run_knows():
 
 def _is_refused(name):
     """For its kinds of nodes."""
-    return "not known here" in refused("run", name, "--set", "StableVideoLoadCheckpoint.checkpoint=missing")
+    return "runs there alone" in refused("run", name, "--set", "StableVideoLoadCheckpoint.checkpoint=missing")
 
 
 # ---- the outermost guard

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from svd_nodes.headless.generate import make, plan
 from svd_nodes.headless.request import Request
-from svd_nodes.nodes import Condition, Decode, EncodeClip, EncodeLatent, FitImage, LoadCheckpoint, Sample
+from svd_nodes.nodes.extension import Condition, Decode, EncodeClip, EncodeLatent, FitImage, LoadCheckpoint, Sample
 from svd_nodes.nodes.host import standalone
 from svd_nodes.svd import StableVideoDiffusionPipeline, clip_generators, draw_noise
 from svd_nodes.svd.noise import batch_noise

@@ -60,8 +60,7 @@ class Spot:
     def value(self) -> Any:
         return self.holder[self.key]
 
-    @value.setter
-    def value(self, value: Any) -> None:
+    def put(self, value: Any) -> None:
         self.holder[self.key] = value
 
 
@@ -110,7 +109,7 @@ def damage(draw: random.Random, document: Any) -> None:
     spot = draw.choice(likely if likely and draw.random() < 0.5 else places)
     match draw.randrange(8):
         case 0 | 1 | 2:
-            spot.value = something(draw, places)
+            spot.put(something(draw, places))
         case 3:
             del spot.holder[spot.key]
         case 4 if isinstance(spot.holder, list):
@@ -119,7 +118,7 @@ def damage(draw: random.Random, document: Any) -> None:
             spot.holder[draw.choice([*TEXTS, *spot.holder])] = spot.holder.pop(spot.key)
         case 6:
             for _ in range(draw.choice([1, 3, 90, 400])):
-                spot.value = [spot.value]
+                spot.put([spot.value])
         case _ if isinstance(spot.value, list):
             draw.shuffle(spot.value)
 
