@@ -7,14 +7,23 @@ from PIL import Image
 
 from ..svd import picturefile
 from ..svd.errors import InputError
+from .films import is_frame
 
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf"  # of films; none that leads to other files or servers
 MOST_PIXELS = 20_000_000_000  # of all frames: minutes of decoding
 
 
 def frames(clip: Path) -> Iterator[Image.Image]:
-    """Every frame, RGB, turned as the film says. InputError when it is no clip, damaged, or too long."""
-    yield from picturefile.walk(clip) if picturefile.describe(clip) else _film(clip)
+    """Every frame, RGB, turned as the film says; of a folder, those that `generate` writes.
+
+    Raises:
+        InputError: it is no clip, damaged, or too long.
+    """
+    if clip.is_dir():
+        for path in sorted(filter(is_frame, clip.iterdir())):
+            yield from picturefile.walk(path)
+    else:
+        yield from picturefile.walk(clip) if picturefile.describe(clip) else _film(clip)
 
 
 def _film(clip: Path) -> Iterator[Image.Image]:

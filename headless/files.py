@@ -5,10 +5,8 @@ import time
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..svd.errors import InputError
-from ..svd.files.publish import publish, reason, require_writable, unfinished_file
+from ..svd.files.publish import reason, require_writable
 from .text import fileable, shortened
-
-__all__ = ["publish", "reason", "unfinished_file"]
 
 LONGEST = 200  # bytes of a name; file systems take 255, and numbers and suffixes are put behind
 

@@ -74,7 +74,7 @@ def _ending(error: Exception) -> tuple[str, int, str | None]:
         case ModuleNotFoundError(name=str(name)) if not name.startswith("svd_nodes"):
             return f"The package {name!r} is missing; pip install 'svd-nodes[standalone]' brings it.", FAILED, None
         case OSError():
-            from .files import reason
+            from ..svd.files.publish import reason
 
             where = f" ({str(error.filename)[:LONGEST]})" if error.filename else ""
             code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED

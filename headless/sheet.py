@@ -11,7 +11,7 @@ from ..svd.files.publish import publish, unfinished_file
 from ..svd.picturefile import MOST_PIXELS
 from .clipfile import frames
 from .files import name_problem, prepare_folder
-from .films import check_free
+from .films import check_free, is_frame
 
 GAP = 4  # pixels between frames
 
@@ -19,17 +19,19 @@ GAP = 4  # pixels between frames
 def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwrite: bool) -> Path:
     """Writes a PNG with `columns` frames of every clip, evenly spaced from the first to the last.
 
+    clips: films, animated pictures, or folders of the frames that `generate` writes.
     output: None for NAME_sheet.png beside the first clip.
     Returns: where it is: `output`, or the next free number of it if that was made meanwhile (see `publish`).
     Raises:
         InputError: a clip is no film that can be read, or the output is no PNG, is there, or cannot be written.
     """
     for clip in clips:
-        if not clip.is_file():
+        if not clip.is_file() and not (clip.is_dir() and any(map(is_frame, clip.iterdir()))):
             raise InputError(
                 f"{clip} is a folder: give the clips in it." if clip.is_dir() else f"There is no clip at {clip}."
             )
-    output = output or clips[0].with_name(f"{clips[0].stem}_sheet.png")
+    first = clips[0] if clips[0].name else clips[0].resolve()
+    output = output or first.with_name(f"{first.name if first.is_dir() else first.stem}_sheet.png")
     if output.suffix.lower() != ".png":
         raise InputError(f"{output} is not a .png: a contact sheet is a PNG.")
     if sentence := name_problem(Path(output.name)):

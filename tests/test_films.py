@@ -19,6 +19,7 @@ from PIL import Image
 from svd_nodes.headless import films
 from svd_nodes.headless.encoders import GIF_FASTEST, durations, encode_mp4, gif_timing, texts
 from svd_nodes.headless.films import FILM_ENDINGS, check_free, check_rate, output_kind, pingpong, write_film
+from svd_nodes.headless.sheet import GAP, write_sheet
 from svd_nodes.svd.errors import InputError, NonFiniteError
 from svd_nodes.svd.files.publish import reason
 
@@ -354,3 +355,21 @@ def test_frames_of_a_clip_are_replaced_as_one(tmp_path):
     with Image.open(tmp_path / "a/frame_00002.png") as frame:
         assert np.array_equal(np.asarray(frame), films.to_bytes(moving(2) / 2)[1])
         assert {key: json.loads(text) for key, text in frame.text.items()} == WRITTEN
+
+
+@pytest.mark.parametrize("name", [*(f"a{ending}" for ending in FILM_ENDINGS), "take.1/"])
+def test_a_sheet_shows_every_format_that_is_written(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = moving(5, 32, 48)
+    clip = films.write_clip(Path(name), output_kind(name), frames, 7, {})
+    sheet = write_sheet([clip], None, columns=3, overwrite=False)
+    assert sheet == Path("take.1_sheet.png" if name == "take.1/" else "a_sheet.png")
+    with Image.open(sheet) as picture:
+        found = np.asarray(picture)
+    assert found.shape == (32, 3 * 48 + 2 * GAP, 3)
+    for column, number in enumerate((0, 2, 4)):
+        left = column * (48 + GAP)
+        assert np.abs(found[:, left : left + 48] / 255 - frames[number].numpy()).mean() < 0.03
+    with pytest.raises(InputError, match=r"exists already; choose another name, or replace it with --overwrite\."):
+        write_sheet([clip], None, columns=3, overwrite=False)
+    assert write_sheet([clip], None, columns=2, overwrite=True) == sheet

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..files import publish
+from ...svd.files.publish import publish
 from .connection import UnexpectedAnswer
 from .manifest import Record, Result, sha256_of
 from .outcome import File
