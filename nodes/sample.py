@@ -178,6 +178,12 @@ def _require_fit(unet: "UNet", conditioning: "Conditioning") -> None:
             f"The embedding has {width} channels and the model expects {expected}: "
             "connect model, clip and vae of the same checkpoint."
         )
+    cells, least = max(conditioning.concat.shape[-2:]), unet.config.least_cells
+    if cells < least:
+        raise InputError(
+            f"The longer side of the picture is {8 * cells}, too small for this model: set it to {8 * least} or more "
+            "in Fit Image for SVD."
+        )
 
 
 def _checked(sigmas: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def build_clip(config: CLIPConfig) -> "CLIPVisionModelWithProjection":
 
 def clip_shapes(config: CLIPConfig) -> dict[str, tuple[int, ...]]:
     """Every weight of the encoder that `build_clip` builds, without the seconds that importing transformers takes."""
-    c, mlp, tokens = config.hidden_size, config.intermediate_size, (config.image_size // config.patch_size) ** 2 + 1
+    c, mlp, tokens = config.hidden_size, config.intermediate_size, config.patches + 1
     linear = {f"self_attn.{name}_proj": (c, c) for name in "kvq"}
     linear |= {"self_attn.out_proj": (c, c), "mlp.fc1": (mlp, c), "mlp.fc2": (c, mlp)}
     layer: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in linear.items()}

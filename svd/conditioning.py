@@ -78,7 +78,7 @@ def encode_latent(
     needed at strength 0. InputError otherwise, NonFiniteError on an unusable result.
     """
     image = rgb(image)
-    check_size(image.shape[-1], image.shape[-2], vae.config.downscale)
+    check_size(image.shape[-1], image.shape[-2], vae.config.downscale, vae.config.least_cells)
     if not 0 <= noise_aug_strength < float("inf"):
         raise InputError(f"noise_aug_strength is {noise_aug_strength}: it is 0 or above (0.02 is usual).")
     x = 2 * image - 1
@@ -111,11 +111,17 @@ def condition(
     return Conditioning(embedding, image_latent.latent, scalars.repeat(pictures, 1))
 
 
-def check_size(width: int, height: int, multiple: int = 8) -> None:
-    """InputError, naming the nearest sizes that fit, unless both sides divide by `multiple`."""
+def check_size(width: int, height: int, multiple: int = 8, least: int = 1) -> None:
+    """InputError, naming sizes that fit, unless both sides divide by `multiple`, the longer `least` times or more.
+
+    multiple: pixels of a latent's cell. least: the largest `least_cells` of the networks.
+    """
     if width % multiple or height % multiple:
         near = " x ".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
         raise InputError(f"The size {width} x {height} does not divide by {multiple}: use {near}.")
+    if max(width, height) < least * multiple:
+        side = least * multiple
+        raise InputError(f"The size {width} x {height} is too small for this checkpoint: use {side} x {side} or more.")
 
 
 def _finite(x: Tensor, what: str) -> Tensor:

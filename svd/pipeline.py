@@ -225,7 +225,7 @@ class StableVideoDiffusionPipeline:
         whole, number = arguments.whole, arguments.number
         cell, any_number = self.vae.config.downscale, float("-inf")
         height, width = (whole(*side, "576 x 1024") for side in self._sides(height, width))
-        check_size(width, height, cell)
+        check_size(width, height, cell, max(self.unet.config.least_cells, self.vae.config.least_cells))
         if num_frames is None:
             num_frames = self.unet.config.num_frames or self.num_frames
         frames = whole("num_frames", num_frames, "SVD was trained on 14, SVD-XT on 25")

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from svd_nodes.headless.generate import Request, generate
-from svd_nodes.nodes import Condition, Decode, EncodeClip, EncodeLatent, FitImage, LoadCheckpoint, Sample
+from svd_nodes.headless.generate import make, plan
+from svd_nodes.headless.request import Request
+from svd_nodes.nodes.extension import Condition, Decode, EncodeClip, EncodeLatent, FitImage, LoadCheckpoint, Sample
 from svd_nodes.nodes.host import standalone
 from svd_nodes.svd import StableVideoDiffusionPipeline, clip_generators, draw_noise
 from svd_nodes.svd.noise import batch_noise
@@ -78,11 +79,8 @@ def nothing(*_: Any) -> None:
 
 def by_command(files: Path, out: Path) -> Tensor:
     settings = {"width": 32, "height": 24, "frames": 3, "steps": 2, "seed": 3, "device": "cpu", "decode_chunk": 2}
-    generate(
-        Request((files / "picture.png",), out, checkpoint=str(files / "tiny.safetensors"), **settings),
-        SimpleNamespace(started=nothing, stepped=nothing, finished=nothing),
-        nothing,
-    )
+    request = Request((files / "picture.png",), out, checkpoint=str(files / "tiny.safetensors"), **settings)
+    make(plan(request), SimpleNamespace(started=nothing, stepped=nothing, finished=nothing), nothing)
     return torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in sorted(out.glob("*.png"))])
 
 

@@ -36,6 +36,7 @@ from .folders import (
     checkpoint_list,
     diffusers_folders,
     safetensors_files,
+    spellings,
 )
 from .work import Work
 
@@ -86,8 +87,9 @@ def checkpoint_names() -> list[str]:
 
 def checkpoint_path(name: str) -> Path:
     """The file or folder behind a name of the list. InputError if there is none."""
-    if name in checkpoint_names():
-        for path in (Path(root) / name for root in _roots()):
+    known = checkpoint_names()
+    if listed := next((spelt for spelt in spellings(name) if spelt in known), None):
+        for path in (Path(root) / listed for root in _roots()):
             if path.is_file() or path.is_dir():  # and no pipe, which would be waited for
                 return path
     if name == NO_CHECKPOINT:

@@ -27,7 +27,7 @@ from record_object_info import LATER, RECORD, without, without_place
 from svd_nodes.headless.core_images import ImageStitch
 from svd_nodes.nodes import NODES
 from svd_nodes.nodes.host import folders, standalone
-from svd_nodes.svd.save import save
+from svd_nodes.svd.saving import save
 from svd_nodes.tools.random_checkpoint import preset_models
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
