@@ -80,19 +80,11 @@ def test_numbers_stay_fp32_for_a_half_precision_network():
     assert torch.equal(half.scalars, told.scalars)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"fps": 0},
-        {"fps": float("nan")},
-        {"fps": float("inf")},
-        {"motion_bucket_id": -1},
-        {"motion_bucket_id": float("nan")},
-    ],
-)
-def test_bad_numbers(changes):
-    with pytest.raises(InputError, match=next(iter(changes))):
-        condition(torch.ones(1, 1, 8), ImageLatent(torch.ones(1, 4, 3, 3), 0.02), **changes)
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["fps", "motion_bucket_id"])
+def test_bad_numbers(name, value):
+    with pytest.raises(InputError, match=f"{name} is {value}"):
+        condition(torch.ones(1, 1, 8), ImageLatent(torch.ones(1, 4, 3, 3), 0.02), **{name: value})
 
 
 def test_encodings_of_different_numbers_of_pictures():
