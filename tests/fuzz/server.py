@@ -45,6 +45,7 @@ LONGEST = 25.0  # seconds of a round
 MEMORY = 4 << 30  # bytes of address space above what the program has at its start
 LIMITS = Limits(connect=1, answer=0.6, rate=1 << 20, answer_bytes=1 << 21, queue_bytes=1 << 21, file_bytes=1 << 20)
 TIMING = Timing(look_every=0.3, ask_every=0.1, pause=0.05, stopping=0.2, limits=LIMITS)
+SPITE = f"\x1b]0;stolen\x07 \u202e token={KEY}"  # words that steer, and tell what was heard
 SCALARS = [None, True, 0, -1, 1e308, 10**400, float("nan"), "", "\x1b]0;x\x07", "\ud800", "\u202e", "x" * 5000, [], {}]
 STATUSES = [
     100,
@@ -96,8 +97,11 @@ class Liar:
             pick = self.random
             body = pick.choice([self._shapes, self._bytes, lambda b: b, self._deep, self._repeats])(body)
             headers, status = [f"Content-Length: {len(body)}"], pick.choice([status, status, pick.choice(STATUSES)])
-            kind = pick.randrange(8)
-            if kind == 0:
+            kind = pick.randrange(9)
+            if kind == 8:
+                status, body = 400, json.dumps({"error": {"message": SPITE, "details": SPITE}}).encode()
+                headers = [f"Content-Length: {len(body)}"]
+            elif kind == 0:
                 headers.append(pick.choice(HEADERS))
             elif kind == 1:
                 headers = [pick.choice(HEADERS)]
@@ -211,7 +215,14 @@ def lying(seed: int, elsewhere: str) -> Iterator[stand_in.StandIn]:
                 with contextlib.suppress(OSError):
                     connection.sendall(liar.frame(json.dumps({"type": kind, "data": data}).encode()))
 
-        server.tell = tell  # type: ignore[method-assign]
+        plain_end = server._end
+
+        def end(job: Any, kind: str, data: dict[str, Any], outputs: Any = None) -> None:
+            if liar.lies():
+                kind, data = "execution_error", {"node_id": SPITE, "node_type": SPITE, "exception_message": SPITE}
+            plain_end(job, kind, data, outputs)
+
+        server.tell, server._end = tell, end  # type: ignore[method-assign]
         server._http.RequestHandlerClass = handler(liar, server)
         yield server
 
