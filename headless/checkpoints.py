@@ -1,17 +1,17 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
-from ..nodes.host.standalone import Session, checkpoint_path, default_folders
+from ..nodes.host.standalone import advising
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.picturefile import describe
+from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
@@ -39,6 +39,7 @@ class Report:
     layout: str
     decoder: str
     frames_hint: int | None
+    wrapper: str  # what a training program put before the tensors' names, "" for nothing
     parts: tuple[PartReport, ...]
     missing: tuple[str, ...]  # one sentence for each network that the file does not fill
 
@@ -47,18 +48,10 @@ class Report:
         return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
 
 
-def find(name: str, folders: Sequence[Path]) -> Path:
-    """The checkpoint of this name: a path, or else a name in `folders` or the usual ones. InputError if none is."""
-    with Session((*folders, *default_folders())).active():
-        return checkpoint_path(name)
-
-
-def opened(path: Path) -> Checkpoint:
+def opened(path: Path, variant: str | None = None) -> Checkpoint:
     """The checkpoint's header. InputError if it is missing, damaged, or no SVD checkpoint."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise InputError(f"{path} is no file and no folder; give a checkpoint such as svd_xt.safetensors.")
     try:
-        return open_checkpoint(path)
+        return open_checkpoint(path, variant)
     except InputError:
         if what := _other_kind(path):
             raise InputError(f"{path} is {what}, not a checkpoint; give one such as svd_xt.safetensors.") from None
@@ -67,22 +60,28 @@ def opened(path: Path) -> Checkpoint:
 
 def _other_kind(path: Path) -> str | None:
     """What people give in a checkpoint's place by mistake."""
+    if not _is_file(path):
+        return None
     if path.suffix.lower() in OTHER_KINDS:
         return OTHER_KINDS[path.suffix.lower()]
+    return describe(path)
+
+
+def _is_file(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
-            return f"a picture ({image.format}, {image.width} x {image.height})"
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+        return path.is_file()
+    except OSError:  # the name is too long, say
+        return False
 
 
-def inspect(path: Path) -> Report:
-    """Reads a checkpoint's header and says what it is.
+def inspect(path: Path, variant: str | None = None) -> Report:
+    """Reads a checkpoint's header and says what it is. `load` takes it exactly if nothing is missing, but for NaN.
 
+    variant: of a diffusers folder, "fp16" say.
     Raises:
         InputError: it is missing, damaged, or no SVD checkpoint.
     """
-    checkpoint = opened(path)
+    checkpoint = opened(path, variant)
     parts = [
         PartReport(
             name, len(p.entries), sum(prod(e.shape) for e in p.entries.values()), PRECISIONS.get(p.dtype, p.dtype)
@@ -95,22 +94,34 @@ def inspect(path: Path) -> Report:
         layout=LAYOUTS[checkpoint.layout],
         decoder=checkpoint.decoder,
         frames_hint=checkpoint.frames,
+        wrapper=checkpoint.wrapper,
         parts=tuple(parts),
         missing=tuple(misfit.sentence(path) for misfit in check(checkpoint)),
     )
 
 
-def convert(source: Path, destination: Path, layout: Any, precision: str | None, overwrite: bool) -> None:
+def convert(
+    source: Path,
+    destination: Path,
+    layout: Any,
+    precision: str | None,
+    overwrite: bool,
+    variant: str | None = None,
+) -> None:
     """Writes a checkpoint in another layout or precision.
 
-    precision: None keeps the source's own; a source of several is written in fp32, which loses nothing.
+    precision: None keeps the source's own; a source of several is written in fp32, which loses nothing. variant: of
+        the source, if it is a diffusers folder.
     Raises:
         InputError: the source cannot be used, or the destination is there already or cannot hold the model.
+        MemoryError: this machine's memory is too small for it.
     """
-    checkpoint = opened(source)
+    checkpoint = opened(source, variant)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
+    check_target(destination, layout, overwrite=overwrite)
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]
-    save(load(source, dtype=dtype), destination, layout, dtype, overwrite=overwrite)
+    with advising("There is not enough memory to hold this checkpoint: close other programs, or use --precision fp16."):
+        save(load(source, dtype=dtype, variant=variant), destination, layout, dtype, overwrite=overwrite)

@@ -1,27 +1,35 @@
 """From a file to networks: built on the meta device, checked that every tensor has its place, read one by one."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
 
 from .clip import build_clip, clip_shapes
 from .config import Shapes
-from .errors import InputError, LayersError
+from .errors import InputError, LayersError, shown
+from .folder import open_folder
 from .keymap import Source
-from .layout import Checkpoint, Part, open_checkpoint
-from .save import save
-from .tensorfile import is_finite, read_ahead, read_tensor
+from .layout import Checkpoint, Part
+from .saving import save
+from .single_file import open_file
+from .tensorfile import DTYPES, Stamp, is_finite, read_ahead, read_header, read_tensor, stamp
 from .unet import UNet
 from .vae import VAE
 
 __all__ = ["Checkpoint", "Misfit", "Models", "check", "expected_shapes", "load", "open_checkpoint", "save"]
 
+QUANTISED = (  # how the names end that programs put beside the weights they have made smaller
+    *("scale_weight", "weight_scale", "weight_scale_inv", "weight_scale_2", "scale_input", "input_scale"),
+    *("comfy_quant", "weight_format", ".SCB", ".absmax", ".quant_map", "quant_state.bitsandbytes__nf4"),
+    *(".qweight", ".qzeros", ".scales", "scaled_fp8"),
+)
 FP32 = ("encoder.", "quant_conv.")  # of the VAE: it encodes in fp32 in every precision
 
 
@@ -50,6 +58,7 @@ class Misfit:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     misshapen: tuple[str, ...]  # "name is 4x8 and should be 4x9"
+    unreadable: tuple[str, ...] = ()  # "name is I8": whole numbers and other kinds that are no plain weights
 
     def sentence(self, path: Path) -> str:
         """Says all of it, with three examples, and what to do."""
@@ -59,11 +68,13 @@ class Misfit:
                 (self.missing, "missing"),
                 (self.unexpected, "unexpected"),
                 (self.misshapen, "of the wrong shape"),
+                (self.unreadable, "no plain weights"),
             )
             if names
         ]
-        examples = ", ".join((*self.missing[:3], *self.misshapen[:3], *self.unexpected[:3])[:3])
-        if any(name.endswith(("scale_weight", "scale_input", "comfy_quant")) for name in self.unexpected):
+        first = (*self.missing[:3], *self.unreadable[:3], *self.misshapen[:3], *self.unexpected[:3])[:3]
+        examples = ", ".join(map(shown, first))
+        if self.unreadable or any(name.endswith(QUANTISED) for name in self.unexpected):
             looks, advice = "a quantised SVD checkpoint", "get it in fp16 or fp32"
         elif self.unexpected and not self.missing:
             looks, advice = "an SVD checkpoint with something added", "use the checkpoint it was made from"
@@ -74,8 +85,33 @@ class Misfit:
         )
 
 
+def open_checkpoint(path: str | Path, variant: str | None = None) -> Checkpoint:
+    """Recognises a checkpoint without reading its weights.
+
+    path: a `.safetensors` file, a diffusers folder, or a folder of the Hugging Face cache. variant: of a folder, "fp16"
+    say; None takes the plain files, and where there are none the only variant there is. Raises InputError if it is
+    missing, damaged, or no SVD checkpoint.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return open_folder(path, variant)
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the name, or see the README for where to get the weights.")
+        if not path.is_file():  # a pipe would be waited for
+            raise InputError(f"{path} is no file and no folder; give a checkpoint such as svd_xt.safetensors.")
+    except OSError as error:
+        raise InputError(f"{shown(path, 400)} cannot be read: {error.strerror}.") from error
+    if variant:
+        raise InputError(f"{path} is a single file, which has no variants; leave variant empty (it is {variant!r}).")
+    return open_file(read_header(path))
+
+
 def check(checkpoint: Checkpoint) -> list[Misfit]:
-    """What is missing, unexpected or misshapen in an opened checkpoint, one entry per network that it does not fill."""
+    """What is missing, unexpected, misshapen or quantised in an opened checkpoint, for each network it does not fill.
+
+    `load` asks the same. InputError if a config describes a network that cannot be built.
+    """
     shapes = expected_shapes(checkpoint)
     found = (_misfit(name, shapes[name], part) for name, part in checkpoint.parts.items())
     return [misfit for misfit in found if misfit]
@@ -112,16 +148,15 @@ def load(
     holds NaN, infinity, or a number that `dtype` cannot hold. LayersError if the layers of `ops` do not take weights.
     """
     checkpoint = open_checkpoint(path, variant)
-    stamps = _stamps(checkpoint)
-    modules, shapes = _build(checkpoint, ops), expected_shapes(checkpoint)
+    shapes = expected_shapes(checkpoint)
     for name, part in checkpoint.parts.items():
         if misfit := _misfit(name, shapes[name], part):
             raise InputError(misfit.sentence(checkpoint.path))
+    modules = _build(checkpoint, ops)
     for name, part in checkpoint.parts.items():
-        state = _read(shapes[name], part, dtype, torch.device(device), FP32 if name == "VAE" else (), on_tensor)
+        files = {path: checkpoint.stamps[path] for path in {entry.file for entry in part.entries.values()}}
+        state = _read(shapes[name], part, files, dtype, torch.device(device), FP32 if name == "VAE" else (), on_tensor)
         _fill(name, modules[name], state, torch.device(device))
-    if _stamps(checkpoint) != stamps:
-        raise InputError(f"{checkpoint.path} changed while it was read; try again.")
     return Models(
         **{name.lower(): module for name, module in modules.items()},
         family=checkpoint.family,
@@ -149,17 +184,7 @@ def _as_input_error(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise InputError(f"{checkpoint.path} describes a network that cannot be built ({error}).") from error
-
-
-def _stamps(checkpoint: Checkpoint) -> dict[Path, tuple[int, int, int]]:
-    """What tells whether a file is still the same, of every file of a checkpoint."""
-    found: dict[Path, tuple[int, int, int]] = {}
-    for path in {entry.file for part in checkpoint.parts.values() for entry in part.entries.values()}:
-        with suppress(FileNotFoundError):
-            told = path.stat()
-            found[path] = told.st_ino, told.st_mtime_ns, told.st_size
-    return found
+        raise InputError(f"{checkpoint.path} describes a network that cannot be built ({shown(error)}).") from error
 
 
 def _sources(shapes: Shapes, part: Part[Any]) -> Iterator[tuple[str, Source]]:
@@ -178,7 +203,13 @@ def _misfit(name: str, shapes: Shapes, part: Part[Any]) -> Misfit | None:
         for key, shape in wanted.items()
         if key in there and there[key] != shape
     )
-    return Misfit(name, missing, unexpected, misshapen) if missing or unexpected or misshapen else None
+    unreadable = tuple(
+        f"{key} is {part.entries[key].dtype}"
+        for key in wanted
+        if key in there and part.entries[key].dtype not in DTYPES
+    )
+    found = missing or unexpected or misshapen or unreadable
+    return Misfit(name, missing, unexpected, misshapen, unreadable) if found else None
 
 
 def _by(shape: Iterable[int]) -> str:
@@ -188,22 +219,23 @@ def _by(shape: Iterable[int]) -> str:
 def _read(
     shapes: Shapes,
     part: Part[Any],
+    stamps: Mapping[Path, Stamp],
     dtype: torch.dtype,
     device: torch.device,
     in_fp32: tuple[str, ...],
     on_tensor: Callable[[], object] | None,
 ) -> dict[str, Tensor]:
-    """A network's weights, read in the order they lie on the disk. in_fp32: how names begin that take no `dtype`."""
+    """A network's weights, read in the order they lie on the disk.
+
+    stamps: of its files, from when it was seen that they hold what is wanted. in_fp32: how names begin that take no
+    `dtype`.
+    """
     state: dict[str, Tensor] = {}
     order = sorted(
         _sources(shapes, part), key=lambda item: (part.entries[item[1].key].file, part.entries[item[1].key].start)
     )
     with ExitStack() as stack:
-        paths = {part.entries[source.key].file for _, source in order}
-        try:
-            files = {path: stack.enter_context(open(path, "rb")) for path in paths}
-        except FileNotFoundError as error:
-            raise InputError(f"{error.filename} changed while it was read; try again.") from error
+        files = {path: stack.enter_context(_same_file(path, before)) for path, before in stamps.items()}
 
         def read(source: Source) -> Tensor:
             entry = part.entries[source.key]
@@ -214,9 +246,24 @@ def _read(
             wanted = torch.float32 if name.startswith(in_fp32) else dtype
             if on_tensor:
                 on_tensor()
-            where = f"{part.entries[source.key].file}: '{source.key}'"
+            where = f"{part.entries[source.key].file}: '{shown(source.key)}'"
             state[name] = _convert(tensor.to(device), wanted, where, source.transposed, shapes[name])
     return state
+
+
+@contextmanager
+def _same_file(path: Path, before: Stamp) -> Iterator[BinaryIO]:
+    """The file opened, if it was `before` and still is when it has been read. InputError if it is not."""
+    try:
+        with open(path, "rb") as file:
+            same = stamp(os.fstat(file.fileno())) == before
+            if same:
+                yield file
+                same = stamp(path.stat()) == before
+    except OSError as error:
+        raise InputError(f"{path} cannot be read any more ({error.strerror}); try again.") from error
+    if not same:
+        raise InputError(f"{path} changed while it was read; try again.")
 
 
 def _fill(name: str, network: nn.Module, state: dict[str, Tensor], device: torch.device) -> None:

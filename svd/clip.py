@@ -23,13 +23,13 @@ def build_clip(config: CLIPConfig) -> "CLIPVisionModelWithProjection":
         clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**config.to_json()))
     # The one buffer that no checkpoint holds, so nothing would ever move it off the meta device.
     embeddings = clip.vision_model.embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device="cpu")[None]
     return clip.eval()
 
 
 def clip_shapes(config: CLIPConfig) -> dict[str, tuple[int, ...]]:
     """Every weight of the encoder that `build_clip` builds, without the seconds that importing transformers takes."""
-    c, mlp, tokens = config.hidden_size, config.intermediate_size, (config.image_size // config.patch_size) ** 2 + 1
+    c, mlp, tokens = config.hidden_size, config.intermediate_size, config.patches + 1
     linear = {f"self_attn.{name}_proj": (c, c) for name in "kvq"}
     linear |= {"self_attn.out_proj": (c, c), "mlp.fc1": (mlp, c), "mlp.fc2": (c, mlp)}
     layer: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in linear.items()}
@@ -54,5 +54,5 @@ def clip_pixels(image: Tensor, size: int = 224, mean: tuple[float, ...] = MEAN, 
 
     Not cropped: the model was trained on squashed pictures, and a centre crop tells it of another picture.
     """
-    shift, scale = torch.tensor(mean).to(image), torch.tensor(std).to(image)
+    shift, scale = image.new_tensor(mean), image.new_tensor(std)
     return (squash(image, size) - shift[:, None, None]) / scale[:, None, None]

@@ -9,6 +9,7 @@ from torch import Tensor
 from .clip import MEAN, STD, clip_pixels
 from .errors import InputError, NonFiniteError
 from .image import rgb
+from .inference import inference
 from .vae import VAE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Conditioning:
         )
 
 
-@torch.no_grad()
+@inference
 def encode_clip(
     clip: "CLIPVisionModelWithProjection", image: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
 ) -> Tensor:
@@ -67,7 +68,7 @@ def encode_clip(
     return _finite(clip(pixel_values=pixels.to(weight.dtype)).image_embeds[:, None], "The CLIP embedding")
 
 
-@torch.no_grad()
+@inference
 def encode_latent(
     vae: VAE, image: Tensor, noise_aug_strength: float = 0.02, noise: Tensor | None = None
 ) -> ImageLatent:
@@ -77,7 +78,7 @@ def encode_latent(
     needed at strength 0. InputError otherwise, NonFiniteError on an unusable result.
     """
     image = rgb(image)
-    check_size(image.shape[-1], image.shape[-2], vae.config.downscale)
+    check_size(image.shape[-1], image.shape[-2], vae.config.downscale, vae.config.least_cells)
     if not 0 <= noise_aug_strength < float("inf"):
         raise InputError(f"noise_aug_strength is {noise_aug_strength}: it is 0 or above (0.02 is usual).")
     x = 2 * image - 1
@@ -89,29 +90,38 @@ def encode_latent(
 
 
 def condition(
-    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
+    embedding: Tensor, image_latent: ImageLatent, fps: float = 7, motion_bucket_id: float = 127
 ) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 
-    The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion
-    bucket, and where the two encodings are not of the same number of pictures.
+    The model was trained on fps - 1, so that is what is embedded, as a sinusoid, which takes fractions (23.976) too.
+    InputError on fps below 1, on a negative motion bucket, on what is no number, and where the two encodings are not of
+    the same number of pictures.
     """
-    if fps < 1:
+    if not 1 <= fps < float("inf"):
         raise InputError(f"fps is {fps}: at least 1 is needed (7 is usual).")
-    if motion_bucket_id < 0:
+    if not 0 <= motion_bucket_id < float("inf"):
         raise InputError(f"motion_bucket_id is {motion_bucket_id}: it is 0 or above (127 is usual).")
     pictures, latents = len(embedding), len(image_latent.latent)
     if pictures != latents:
         raise InputError(f"There are {pictures} CLIP embeddings but {latents} latents: encode the same pictures twice.")
-    scalars = torch.tensor([fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32)
+    scalars = torch.tensor(
+        [fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32, device="cpu"
+    )
     return Conditioning(embedding, image_latent.latent, scalars.repeat(pictures, 1))
 
 
-def check_size(width: int, height: int, multiple: int = 8) -> None:
-    """InputError, naming the nearest sizes that fit, unless both sides divide by `multiple`."""
+def check_size(width: int, height: int, multiple: int = 8, least: int = 1) -> None:
+    """InputError, naming sizes that fit, unless both sides divide by `multiple`, the longer `least` times or more.
+
+    multiple: pixels of a latent's cell. least: the largest `least_cells` of the networks.
+    """
     if width % multiple or height % multiple:
         near = " x ".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
         raise InputError(f"The size {width} x {height} does not divide by {multiple}: use {near}.")
+    if max(width, height) < least * multiple:
+        side = least * multiple
+        raise InputError(f"The size {width} x {height} is too small for this checkpoint: use {side} x {side} or more.")
 
 
 def _finite(x: Tensor, what: str) -> Tensor:

@@ -10,15 +10,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from .errors import shown
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 HEAD_CHANNELS = 64  # sgm's num_head_channels: no file stores it, a config may override it
+GROUPS = 32  # of every group norm
 CLIP_HEAD_CHANNELS = 80  # ViT-H/14: 1280 channels in 16 heads
 PER_LEVEL = (
     *("layers_per_block", "down_block_types", "up_block_types"),
     *("num_attention_heads", "transformer_layers_per_block", "cross_attention_dim"),
 )
-MOST, MOST_LAYERS = 1 << 16, 256  # above these a number is damage, not a network
+MOST = 1 << 16  # above these a number is damage, not a network
+MOST_LEVELS, MOST_BLOCKS, MOST_TOKENS = 8, 512, 1 << 16  # SVD: 4, 35, 257
+BOUNDS: dict[str, tuple[float, float]] = {  # of the numbers that are not from 1 to MOST
+    **dict.fromkeys(("layers_per_block", "transformer_layers_per_block", "decoder_mid_layers"), (1, 32)),
+    "num_hidden_layers": (1, 128),
+    "num_frames": (1, 4096),
+    "image_size": (1, 4096),
+    "scaling_factor": (1e-3, 1e3),
+    "layer_norm_eps": (1e-12, 0.1),
+}
+CHOICES = {  # of the texts
+    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+    "up_block_types": ("CrossAttnUpBlockSpatioTemporal", "UpBlockSpatioTemporal"),
+    "hidden_act": ("gelu", "quick_gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"),
+}
 SCALAR_DIMS: dict[int, tuple[int, ...]] = {  # by their sum; SVD has three equal ones
     256: (256,),  # SV3D_u: augmentation strength
     1280: (256, 512, 512),  # SV3D_p: that, polar angle, azimuth
@@ -37,7 +54,9 @@ class _Config:
             entries, kinds = (v if isinstance(v, tuple) else (v,) for v in (value, default))
             alike = isinstance(value, tuple) == isinstance(default, tuple)
             if not alike or not entries or not all(_plausible(field.name, entry, kinds[0]) for entry in entries):
-                raise ValueError(f"{field.name} is {str(value)[:80]}")
+                raise ValueError(f"{field.name} is {shown(value, 80)}")
+        if len(getattr(self, "block_out_channels", ())) > MOST_LEVELS:
+            raise ValueError(f"block_out_channels has more than {MOST_LEVELS} levels")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -73,19 +92,36 @@ class UNetConfig(_Config):
             raise ValueError(f"{wrong[0]} has not one entry for each of the {levels} levels")
         if any(c % heads for c, heads in zip(self.block_out_channels, self.num_attention_heads, strict=True)):
             raise ValueError(f"num_attention_heads {self.num_attention_heads} do not divide {self.block_out_channels}")
+        if self._blocks() > MOST_BLOCKS:
+            raise ValueError(f"layers_per_block and transformer_layers_per_block make {self._blocks():,} blocks")
+
+    def _blocks(self) -> int:
+        """Residual and transformer blocks on the way down and up."""
+        levels = zip(self.layers_per_block, self.transformer_layers_per_block, strict=True)
+        return sum(
+            layers * (1 + down * depth) + (layers + 1) * (1 + up * depth)
+            for (layers, depth), down, up in zip(levels, self.down_attention, self.up_attention, strict=True)
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Numbers that configs may write once for all levels, or for all scalars, are repeated."""
         values = {"layers_per_block": 2, "transformer_layers_per_block": 1, "cross_attention_dim": 1024, **values}
-        levels = len(values.get("block_out_channels", cls.block_out_channels))
+        channels = values.get("block_out_channels", cls.block_out_channels)
+        levels = len(channels) if isinstance(channels, list | tuple) else 1
         for name in PER_LEVEL:
             if isinstance(values.get(name), int):
                 values[name] = [values[name]] * levels
         if isinstance(dim := values.get("addition_time_embed_dim"), int) and dim > 0:
             total = values.get("projection_class_embeddings_input_dim", cls.projection_class_embeddings_input_dim)
-            values["addition_time_embed_dim"] = [dim] * (total // dim)
+            plausible = _plausible("projection_class_embeddings_input_dim", total, 0)
+            values["addition_time_embed_dim"] = [dim] * (total // dim if plausible else 1)
         return super().from_json(values)
+
+    @property
+    def least_cells(self) -> int:
+        """Cells that the longer side of a latent needs: where a level is one cell, GROUPS channels have no norm."""
+        return max((2**level + 1 for level in _narrow_levels(self.block_out_channels)), default=1)
 
     @property
     def down_attention(self) -> tuple[bool, ...]:
@@ -168,6 +204,11 @@ class VAEConfig(_Config):
         """Pixels per latent cell along one side: 8 at full size."""
         return 2 ** (len(self.block_out_channels) - 1)
 
+    @property
+    def least_cells(self) -> int:
+        """Cells that the longer side of a latent needs, for the same reason: of these the coarsest level has one."""
+        return 2 if len(self.block_out_channels) - 1 in _narrow_levels(self.block_out_channels) else 1
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         return super().from_json({"decoder_mid_layers": values.get("layers_per_block", 1), **values})
@@ -203,6 +244,19 @@ class CLIPConfig(_Config):
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-5
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"num_attention_heads {self.num_attention_heads} do not divide {self.hidden_size}")
+        if not 0 < self.patches < MOST_TOKENS:
+            sizes = f"image_size {self.image_size} and patch_size {self.patch_size}"
+            raise ValueError(f"{sizes} make {self.patches:,} patches")
+
+    @property
+    def patches(self) -> int:
+        """Squares that a picture is cut into, each a token."""
+        return (self.image_size // self.patch_size) ** 2
+
     @classmethod
     def from_shapes(cls, shapes: Shapes) -> Self:
         """Reads the config off CLIP weights in transformers' names."""
@@ -213,21 +267,27 @@ class CLIPConfig(_Config):
             intermediate_size=shapes["vision_model.encoder.layers.0.mlp.fc1.weight"][0],
             num_hidden_layers=_count(shapes, r"vision_model\.encoder\.layers\.(\d+)\."),
             num_attention_heads=max(hidden // CLIP_HEAD_CHANNELS, 1),
-            image_size=round(tokens**0.5) * patch,
+            image_size=round(max(tokens, 0) ** 0.5) * patch,
             patch_size=patch,
             projection_dim=shapes["visual_projection.weight"][0],
         )
 
 
 def _plausible(name: str, value: object, default: object) -> bool:
-    """Whether a value is of its field's kind and within what can be built."""
-    if isinstance(default, bool | str):
-        return isinstance(value, type(default))
-    if isinstance(default, float):
-        return isinstance(value, int | float) and 0 < value < float("inf")
+    """Whether a value is of its field's kind, of which the default tells, and within what can be built."""
+    if isinstance(default, str):
+        return value in CHOICES[name]
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
     if value is None:
         return default is None
-    return isinstance(value, int) and 1 <= value <= (MOST_LAYERS if name.endswith(("layers", "_block")) else MOST)
+    low, high = BOUNDS.get(name, (1, MOST))
+    return isinstance(value, int | float if isinstance(default, float) else int) and low <= value <= high
+
+
+def _narrow_levels(channels: tuple[int, ...]) -> list[int]:
+    """Levels with a norm over GROUPS channels. A level's first norm has the channels of the level before."""
+    return [i for i in range(len(channels)) if GROUPS in channels[max(i - 1, 0) : i + 1]]
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

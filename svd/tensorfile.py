@@ -1,8 +1,9 @@
 """Safetensors files, one tensor at a time: the header without the numbers, one tensor, and an atomic write.
 
 The format is eight bytes that give the header's length, the header (JSON), and the numbers. They are read into memory
-that is ours, not mapped, so that loading never holds more than the model and one tensor, and the file may be replaced
-afterwards.
+that is ours, never mapped: loading holds no more than the model and a few tensors, a file that is cut while it is read
+is a sentence and not the end of the process, and the file may be replaced afterwards. So the header is checked here and
+not by the safetensors library, which maps the file to look at it.
 """
 
 import json
@@ -17,10 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, shown
 
 DTYPES = {
     "F64": torch.float64,
@@ -30,6 +30,16 @@ DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+BITS = {  # of one number, of every kind that the format knows
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+MOST_HEADER = 16 << 20  # bytes; SVD's own has 400,000
+MOST_NAME, MOST_SIDES, MOST_SIDE = 1024, 16, 1 << 63  # of a tensor; more is damage
 PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"}
 OTHER_FORMATS = {  # how a file begins -> what it is
     b"PK\x03\x04": "pickle",
@@ -51,54 +61,47 @@ class Entry:
     stop: int
 
 
+Stamp = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class TensorFile:
-    """The header of one file."""
+    """The header of one file, and what tells whether the file is still the same."""
 
     path: Path
     entries: dict[str, Entry]
     metadata: dict[str, str]
+    stamp: Stamp
+
+
+def stamp(told: os.stat_result) -> Stamp:
+    """What differs when a file was written again."""
+    return told.st_ino, told.st_mtime_ns, told.st_size
 
 
 def read_header(path: Path) -> TensorFile:
     """Reads which tensors a safetensors file holds, without reading them. Anything else raises InputError."""
-    if not _is_utf8(path):
-        raise InputError(f"{str(path)!r} has a name that is not UTF-8; rename it.")
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise InputError(f"{path} is no file; give a .safetensors file.")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header = _header(path, file, size)
+            told = os.fstat(file.fileno())
+            header, base = _header(path, file, told.st_size)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    base, metadata = header.pop("", 0), header.pop("__metadata__", None) or {}
     try:
-        entries = {
-            name: Entry(path, info["dtype"], tuple(info["shape"]), *(base + offset for offset in info["data_offsets"]))
-            for name, info in header.items()
-        }
-    except (TypeError, KeyError) as error:
+        metadata = _texts(header.pop("__metadata__", None) or {})
+        entries = {name: _entry(path, base, name, info) for name, info in header.items()}
+    except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged: its header is not a safetensors header; download it again.") from error
-    wanted = max((entry.stop for entry in entries.values()), default=base)
-    if size < wanted:
-        raise InputError(f"{path} is cut short: it has {size:,} of {wanted:,} bytes; download it again.")
-    try:
-        with safe_open(path, "pt"):  # the library's own checks: offsets without gaps, sizes that match the shapes
-            pass
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}); download it again.") from error
-    return TensorFile(path, entries, metadata)
+    if not entries:
+        raise InputError(f"{path} holds no tensor; download it again.")
+    _check_places(path, entries, base, told.st_size)
+    return TensorFile(path, entries, metadata, stamp(told))
 
 
-def _is_utf8(path: Path) -> bool:
-    """Whether the library can be given the name."""
-    try:
-        return bool(str(path).encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
-    """The header as it is written, and under "" where the numbers begin."""
+def _header(path: Path, file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The header as it is written, and where the numbers begin."""
     first = file.read(64)
     _refuse_other_formats(path, first)
     if size == 0:
@@ -106,14 +109,49 @@ def _header(path: Path, file: BinaryIO, size: int) -> dict[str, Any]:
     length = struct.unpack("<Q", first[:8])[0] if size >= 8 else size
     if length > size - 8:
         raise InputError(f"{path} is not a safetensors file, or only the beginning of one; download it again.")
+    if length > MOST_HEADER:
+        raise InputError(f"{path} is damaged: its header would be {length:,} bytes long; download it again.")
     file.seek(8)
     try:
-        header = json.loads(file.read(length))
+        header = json.loads(file.read(length).decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a safetensors file: its header is not JSON; download it again.") from error
     if not isinstance(header, dict):
         raise InputError(f"{path} is not a safetensors file: its header is not an object; download it again.")
-    return {**header, "": 8 + length}
+    return header, 8 + length
+
+
+def _texts(metadata: Any) -> dict[str, str]:
+    """The metadata. TypeError or ValueError if it is no map of texts that can be written again."""
+    for text in (*dict(metadata), *dict(metadata).values()):
+        if not isinstance(text, str):
+            raise TypeError(text)
+        text.encode()
+    return dict(metadata)
+
+
+def _entry(path: Path, base: int, name: str, info: Any) -> Entry:
+    """One tensor as the header tells it. TypeError, KeyError or ValueError if it is told wrongly."""
+    dtype, shape, (start, stop) = info["dtype"], info["shape"], info["data_offsets"]
+    plain = all(type(number) is int and 0 <= number < MOST_SIDE for number in (*shape, start, stop))
+    if not plain or len(shape) > MOST_SIDES or 8 * (stop - start) != math.prod(shape) * BITS[dtype]:
+        raise ValueError(name)
+    if len(name.encode()) > MOST_NAME:
+        raise ValueError(name)
+    return Entry(path, dtype, tuple(shape), base + start, base + stop)
+
+
+def _check_places(path: Path, entries: Mapping[str, Entry], base: int, size: int) -> None:
+    """InputError unless the tensors fill the file from the header to its end, one after the other."""
+    end = base
+    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.stop)):
+        if entry.start != end:
+            raise InputError(f"{path} is damaged: its header has tensors that overlap, or gaps; download it again.")
+        end = entry.stop
+    if size < end:
+        raise InputError(f"{path} is cut short: it has {size:,} of {end:,} bytes; download it again.")
+    if size > end:
+        raise InputError(f"{path} is damaged: it has {size:,} bytes where its header tells {end:,}; download it again.")
 
 
 def _refuse_other_formats(path: Path, first: bytes) -> None:
@@ -131,18 +169,21 @@ def _refuse_other_formats(path: Path, first: bytes) -> None:
 
 
 def read_tensor(file: BinaryIO, name: str, entry: Entry, third: int | None = None) -> Tensor:
-    """Reads one tensor from the open file that holds it, or one third of its rows, in the dtype of the file."""
-    if entry.dtype not in DTYPES:
-        raise InputError(
-            f"{entry.file} stores '{name}' as {entry.dtype}, which is no plain weight; get the model in fp16 or fp32."
-        )
+    """Reads one tensor of DTYPES from the open file that holds it, or one third of its rows, in the dtype of the file.
+
+    InputError if the file has become shorter, or the disk fails.
+    """
     start, stop, shape = entry.start, entry.stop, entry.shape
     if third is not None:
         size = (stop - start) // 3
         start, stop, shape = start + third * size, start + (third + 1) * size, (shape[0] // 3, *shape[1:])
-    data = torch.empty(stop - start, dtype=torch.uint8)
-    file.seek(start)
-    if file.readinto(data.numpy()) != stop - start:  # type: ignore[attr-defined]
+    data = torch.empty(stop - start, dtype=torch.uint8, device="cpu")
+    try:
+        file.seek(start)
+        count = file.readinto(data.numpy())  # type: ignore[attr-defined]
+    except OSError as error:
+        raise InputError(f"{entry.file} cannot be read at '{shown(name)}': {error.strerror}.") from error
+    if count != stop - start:
         raise InputError(f"{entry.file} changed while it was read; try again.")
     return data.view(DTYPES[entry.dtype]).reshape(shape)
 

@@ -454,9 +454,9 @@ def test_nodes_that_the_server_does_not_have(folder, server):
     [
         (["--server", "127.0.0.1:9"], 1, "No ComfyUI answers at http://127.0.0.1:9 ("),
         (["--server", "ftp://here"], 2, '"--server ftp://here" is no address, such as http://127.0.0.1:8188.'),
-        (["--image", "none.png"], 2, "The picture none.png cannot be read: No such file or directory."),
-        (["--image", "text.png"], 2, "The picture text.png cannot be read: it is damaged or no picture"),
-        (["--image", "half.png"], 2, "The picture half.png cannot be read: it is damaged or no picture"),
+        (["--image", "none.png"], 2, "There is no picture at none.png: check the path."),
+        (["--image", "text.png"], 2, "text.png cannot be read as a picture (it is of no kind"),
+        (["--image", "half.png"], 2, "half.png cannot be read as a picture (image file is truncated)"),
         (["--image", "a.png", "--image", "twin.png"], 2, "a.png and twin.png hold the same picture"),
         (["--seeds", "4-1"], 2, "4-1 runs backwards; write 1-4."),
         (["--seeds", "1,2,1"], 2, "holds 1 twice"),
@@ -837,23 +837,23 @@ def test_a_pipe_is_not_waited_for(folder, server):
     os.mkfifo("pipe.png")
     assert call(server, "--image", "pipe.png")[0::2] == (
         2,
-        "bad input  The picture pipe.png cannot be read: it is no file.\n",
+        "bad input  pipe.png is a pipe or a device: save the picture to a file first.\n",
     )
 
 
-# ---- the lines in the README
+# ---- the plain Python in docs/queue.md
 
 
-def readme_lines(server_url):
-    """The README's plain Python for a server, with workflow and pictures as they are here."""
-    section = (ROOT / "README.md").read_text().partition("## From a queue")[2].partition("\n## ")[0]
-    lines = section.partition("```python\n")[2].partition("```")[0]
+def page_lines(server_url):
+    """The page's plain Python for a server, with workflow and pictures as they are here."""
+    page = (ROOT / "docs" / "queue.md").read_text()
+    lines = page.partition("```python\n")[2].partition("```")[0]
     assert "http://127.0.0.1:8188" in lines
     return lines.replace("http://127.0.0.1:8188", server_url).replace("workflows/api", str(WORKFLOWS / "api"))
 
 
-def test_the_readmes_lines_do_the_same(folder, server):
-    lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
+def test_the_pages_lines_do_the_same(folder, server):
+    lines = page_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
     subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=120)
     assert set(os.listdir()) == {"a.png", "b.png", *(f"{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2))}
     assert set(server.rendered.values()) == {1}
@@ -862,9 +862,9 @@ def test_the_readmes_lines_do_the_same(folder, server):
     assert server.uploads["a.png"] == Path("a.png").read_bytes()
 
 
-def test_the_readmes_lines_tell_of_a_failure(folder, server):
+def test_the_pages_lines_tell_of_a_failure(folder, server):
     server.fails_on = {2}
-    lines = readme_lines(server.url).replace("sleep(1)", "sleep(0.01)")
+    lines = page_lines(server.url).replace("sleep(1)", "sleep(0.01)")
     done = subprocess.run([sys.executable, "-I", "-c", lines], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr.startswith("a.png with seed 2: ['execution_error'")

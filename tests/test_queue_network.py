@@ -24,7 +24,7 @@ import pytest
 import stand_in as stand_in_module
 from PIL import Image
 from stand_in import film, stand_in
-from test_queue import EIGHT, assert_whole, call, client, readme_lines, records, start, until, until_held
+from test_queue import EIGHT, assert_whole, call, client, page_lines, records, start, until, until_held
 from tiny_files import WORKFLOWS, picture
 
 from svd_nodes.headless.queue import session
@@ -1069,7 +1069,7 @@ def test_pictures_that_pillow_stumbles_over(name, folder, server):
 
 
 def test_the_readmes_lines_pass_a_proxy_by(folder, server):
-    lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 2)").replace("sleep(1)", "sleep(0.01)")
+    lines = page_lines(server.url).replace("range(1, 9)", "range(1, 2)").replace("sleep(1)", "sleep(0.01)")
     around = os.environ | {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "x:9"}
     subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=120, env=around)
     assert {"a_seed1.mp4", "b_seed1.mp4"} < set(os.listdir())
@@ -1078,7 +1078,7 @@ def test_the_readmes_lines_pass_a_proxy_by(folder, server):
 def test_the_readmes_lines_tell_of_a_lost_output(folder, server):
     two_outputs()
     server.refuses_outputs = {"50": REFUSAL}
-    lines = readme_lines(server.url).replace(str(WORKFLOWS / "api" / "quickstart.json"), "quickstart")
+    lines = page_lines(server.url).replace(str(WORKFLOWS / "api" / "quickstart.json"), "quickstart")
     done = subprocess.run([sys.executable, "-I", "-c", lines], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "Value not in list" in done.stderr

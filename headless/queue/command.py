@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from ..bundled import check_workflow
+from ..graph import read_document
 from ..sentences import sentences
+from ..settings import check_settings
 
 
 def queue(
@@ -62,6 +65,8 @@ def queue(
 ) -> None:
     """Make clips on a running editor: every picture with every seed. Prints the files it brought home."""
     with sentences(works_here=False):
+        check_workflow(workflow)
+        check_settings(settings or [], read_document(workflow))
         from .session import Options, start
 
         start(

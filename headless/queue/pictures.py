@@ -1,18 +1,17 @@
 """The pictures that are sent: looked at before anything is asked for, and known by their bytes ever after."""
 
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from warnings import catch_warnings
 
 from PIL import Image
 
+from ...svd import picturefile
 from ...svd.errors import InputError
 
-USUAL = {"JPEG": ".jpg", "MPO": ".jpg"}  # the suffix, where Pillow's first is another
+USUAL = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}  # the suffix, where Pillow's first is another
 
 
 def slug(name: str) -> str:
@@ -66,23 +65,14 @@ def read_pictures(paths: Iterable[Path], known: Mapping[str, Picture]) -> list[P
 
 
 def _looked_at(path: Path) -> Picture:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"The picture {path} cannot be read: it is no file.")
-    try:
-        data = path.read_bytes()
-        with catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            image.load()
-            kind = image.format or ""
-    except OSError as error:
-        what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
-        raise InputError(f"The picture {path} cannot be read: {what}.") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged file brings them to
-        raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
+    data = picturefile.read_bytes(path)
+    kind = picturefile.decode(data, path.name).format
     return Picture(path, hashlib.sha256(data).hexdigest(), _suffix(path, kind))
 
 
 def _suffix(path: Path, kind: str) -> str:
-    """The user's own suffix where it is one of pictures, else the usual one of this kind."""
+    """The user's own suffix where it is one of this kind, else the usual one."""
     known = Image.registered_extensions()
     own = path.suffix.lower()
-    return own if own in known else USUAL.get(kind) or next((s for s, k in known.items() if k == kind), "")
+    usual = USUAL.get(kind) or next((suffix for suffix, of in known.items() if of == kind), "")
+    return own if known.get(own, own) == known.get(usual, usual) else usual
