@@ -68,8 +68,8 @@ def _fault(messages: list[tuple[str, dict[str, Any]]], told: Callable[[str], str
         if kind == "execution_interrupted":
             return Fault(cancelled=True)
         if kind == "execution_error":
-            words = told(plain(data["exception_message"]).strip())
-            return Fault(one_line(data["node_id"]), one_line(data.get("node_type", "")), words)
+            node, node_type = (told(one_line(data.get(name, ""))) for name in ("node_id", "node_type"))
+            return Fault(node, node_type, told(plain(data["exception_message"]).strip()))
     return Fault()
 
 
