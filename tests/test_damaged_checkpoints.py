@@ -120,7 +120,7 @@ def test_a_trained_unet_alone(whole, folder, models, tmp_path, wrapper):
     """Refused alone, in every spelling; taken where the sentence says to copy it."""
     file = tmp_path / "finetuned.safetensors"
     save_file({wrapper + name: tensor for name, tensor in load_file(whole / "tiny" / UNET_WEIGHTS).items()}, file)
-    refused_alike(file, "a trained UNet alone", "copy it over", f"'{wrapper}'" if wrapper else "")
+    refused_alike(file, "a trained UNet alone", "copy its weights over", f"'{wrapper}'" if wrapper else "")
     shutil.copy(file, folder / UNET_WEIGHTS)
     taken_alike(folder, models)
     assert open_checkpoint(folder).wrapper == wrapper
@@ -133,7 +133,7 @@ def test_a_trained_unet_in_the_names_of_a_single_file(whole, folder, models, tmp
     for prefix in ("model.diffusion_model.", ""):
         file = tmp_path / "finetuned.safetensors"
         save_file({name.replace("model.diffusion_model.", prefix): tensor for name, tensor in own.items()}, file)
-        refused_alike(file, "a trained UNet alone", "copy it over")
+        refused_alike(file, "a trained UNet alone", "copy its weights over")
         shutil.copy(file, folder / UNET_WEIGHTS)
         taken_alike(folder, models)
 
@@ -144,7 +144,7 @@ def test_a_training_checkpoint(whole, tmp_path):
         shutil.copytree(whole / "tiny/unet", tmp_path / "checkpoint-1000" / name)
     trained = tmp_path / "checkpoint-1000"
     for path in (trained, trained / "unet", trained / "unet_ema", trained / UNET_WEIGHTS):
-        refused_alike(path, "a trained UNet alone", "copy it over")
+        refused_alike(path, "a trained UNet alone", "copy its weights over")
 
 
 def test_parts_of_a_whole_folder_lead_to_it(whole):
