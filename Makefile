@@ -1,4 +1,4 @@
-# make demo | test | lint | validate | bench | clean. Each sets up .venv itself, once.
+# make demo | test | test-all | lint | validate | bench | clean. Each sets up .venv itself, once.
 
 SHELL  := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
@@ -6,11 +6,12 @@ BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lint-web validate bench clean
+.PHONY: help demo test test-all lint lint-web validate bench clean
 
 help:
 	@echo "make demo      write a short video and its contact sheet into demo/, of the bundled picture, with the miniature model"
-	@echo "make test      run the tests (ARGS=... goes to pytest)"
+	@echo "make test      run the tests, about five minutes (ARGS=... goes to pytest)"
+	@echo "make test-all  run every test: the kernels in Triton's interpreter, whole programs, fuzzers, the editor"
 	@echo "make lint      style, formatting and types"
 	@echo "make validate  what the registry would say of the pack; fails on its warnings too"
 	@echo "make bench     speed and memory at full size, beside diffusers; needs a CUDA card (ARGS=... goes to it)"
@@ -21,6 +22,9 @@ demo: .venv/run.stamp
 	  echo "$$clip"; $(BIN)/svd-nodes sheet "$$clip" --output "$${clip%.mp4}.png"; done
 
 test: .venv/dev.stamp
+	@$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-all: .venv/dev.stamp
 	@$(BIN)/python -m pytest -q $(ARGS)
 
 lint: .venv/dev.stamp

@@ -21,7 +21,7 @@ import numpy as np
 import websocket
 from PIL import Image
 
-from ..svd.save import save
+from ..svd.saving import save
 from ..tests.comfyui.server import REPOSITORY, Server, checkouts, running_server
 from ..tools.random_checkpoint import preset_models
 

@@ -67,7 +67,7 @@ def theirs() -> Any:
 
     from ..svd import checkpoint
     from ..svd.keymap import unet_table, vae_table
-    from ..svd.save import SCHEDULER
+    from ..svd.saving import SCHEDULER
 
     models = checkpoint.load(CHECKPOINT)
     config, widths = models.vae.config, models.vae.config.block_out_channels

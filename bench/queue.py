@@ -23,7 +23,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from ..svd.save import save
+from ..svd.saving import save
 from ..tests.comfyui.server import Checkout, Server, checkouts, running_server
 from ..tools.random_checkpoint import preset_models
 

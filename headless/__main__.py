@@ -10,6 +10,8 @@ def main() -> None:
     settle()
     try:
         from .cli import main as start
+    except KeyboardInterrupt:  # it has begun nothing yet
+        sys.exit(130)
     except ModuleNotFoundError as error:
         sys.exit(f"svd-nodes needs the package '{error.name}': pip install 'svd-nodes[standalone]' brings it.")
     start()

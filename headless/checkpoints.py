@@ -1,18 +1,17 @@
 """Looking at a checkpoint, and writing it in the other layout."""
 
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
-from ..nodes.host.standalone import Session, advising, checkpoint_path, default_folders
+from ..nodes.host.standalone import advising
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
+from ..svd.picturefile import describe
+from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
 LAYOUTS = {"single": "single file", "diffusers": "diffusers folder"}
@@ -49,12 +48,6 @@ class Report:
         return {**vars(self), "path": str(self.path), "parts": parts, "missing": list(self.missing)}
 
 
-def find(name: str, folders: Sequence[Path]) -> Path:
-    """The checkpoint of this name: a path, or else a name in `folders` or the usual ones. InputError if none is."""
-    with Session((*folders, *default_folders())).active():
-        return checkpoint_path(name)
-
-
 def opened(path: Path, variant: str | None = None) -> Checkpoint:
     """The checkpoint's header. InputError if it is missing, damaged, or no SVD checkpoint."""
     try:
@@ -71,13 +64,7 @@ def _other_kind(path: Path) -> str | None:
         return None
     if path.suffix.lower() in OTHER_KINDS:
         return OTHER_KINDS[path.suffix.lower()]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures; it is not decoded
-            with Image.open(path) as image:
-                return f"a picture ({image.format}, {image.width} x {image.height})"
-    except Exception:  # Pillow's readers raise anything on a damaged file, and then it is no picture to speak of
-        return None
+    return describe(path)
 
 
 def _is_file(path: Path) -> bool:
@@ -132,6 +119,7 @@ def convert(
     checkpoint = opened(source, variant)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
+    check_target(destination, layout, overwrite=overwrite)
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]

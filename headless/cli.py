@@ -1,85 +1,50 @@
-"""The command line, `svd-nodes`. Torch is imported by the commands that need it, so that `--help` answers at once.
+"""The command line, `svd-nodes`. Torch is imported when all is checked that can be without it.
 
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted. Results go to stdout, everything else to stderr.
+Results go to stdout, everything else to stderr.
 """
 
 import json
 import sys
-from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .bundled import check_workflow, listed
+from .graph import read_document
+from .options import (
+    CHECKPOINT,
+    ENDINGS,
+    Checkpoints,
+    Device,
+    Fit,
+    Guidance,
+    Layout,
+    Memory,
+    Overwrite,
+    Precision,
+    Schedule,
+    Variant,
+    rate,
+    within,
+)
+from .program import Program
 from .queue.command import queue
-from .sentences import BAD_INPUT, sentences
+from .request import Request, check, check_device, find
+from .sentences import BAD_INPUT, note, printable, result
+from .settings import check_settings
 
 if TYPE_CHECKING:
     from .checkpoints import Report
 
 app = typer.Typer(
+    cls=Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 130 stopped with Ctrl-C. What went wrong is on stderr.",
 )
-
-
-class Fit(StrEnum):
-    crop = "crop"
-    pad = "pad"
-    stretch = "stretch"
-
-
-class Schedule(StrEnum):
-    karras = "karras"
-    align_your_steps = "align-your-steps"
-
-
-class Guidance(StrEnum):
-    linear = "linear"
-    triangle = "triangle"
-    constant = "constant"
-
-
-class Precision(StrEnum):
-    auto = "auto"
-    fp16 = "fp16"
-    bf16 = "bf16"
-    fp32 = "fp32"
-
-
-class Memory(StrEnum):
-    auto = "auto"
-    fast = "fast"
-    balanced = "balanced"
-    low = "low"
-
-
-class Layout(StrEnum):
-    single = "single"
-    diffusers = "diffusers"
-
-
-CHECKPOINT = "A .safetensors file or a diffusers folder: a path, or else a name in a checkpoints folder."
-Checkpoints = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--checkpoints",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="A folder to look for the checkpoint's name in first; may be repeated.",
-    ),
-]
-Variant = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Which files of a diffusers folder: fp16, say. Default: the plain ones, else the only ones there are.",
-    ),
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1. Default: the first card, else the CPU.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 
 
 def _version(asked: bool) -> None:
@@ -95,6 +60,9 @@ def program(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error comes from. May stand behind a command, too.")
+    ] = False,
 ) -> None:
     """Turn a picture into a video with Stable Video Diffusion, without an editor."""
 
@@ -105,8 +73,7 @@ def run(
         Path,
         typer.Argument(
             metavar="WORKFLOW",
-            help="A workflow saved from the editor (either form), or one of the pack's own: "
-            "compare_motion, image_to_video, image_to_video_10_steps, quickstart.",
+            help="A workflow saved from the editor (either form), or one that `svd-nodes workflows` lists.",
         ),
     ],
     settings: Annotated[
@@ -122,15 +89,23 @@ def run(
     device: Device = None,
 ) -> None:
     """Run a saved workflow and print the files it made."""
-    with sentences():
-        from . import run as runner
-        from .progress import progress
+    check_device(device)
+    check_workflow(workflow)
+    check_settings(settings or [], read_document(workflow))
+    from . import run as runner
+    from .progress import progress
 
-        job = runner.Job(workflow, settings or [], output, checkpoints or [], device)
-        with progress() as watch:
-            paths = runner.run(job, watch)
-        for path in paths:
-            typer.echo(path)
+    job = runner.Job(workflow, settings or [], output, checkpoints or [], device)
+    with progress() as watch:
+        paths = runner.run(job, watch)
+    for path in paths:
+        result(path)
+
+
+@app.command()
+def workflows() -> None:
+    """List the pack's own workflows, which `run` and `queue` know by name."""
+    typer.echo(listed())
 
 
 @app.command()
@@ -143,41 +118,45 @@ def generate(
         ),
     ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "--output",
             "-o",
             metavar="OUT",
-            help="For one picture: OUT.mp4, OUT.webp, or a folder that gets its frames as PNGs. "
-            "For several: a folder that gets NAME.mp4 of each.",
+            help=f"For one picture: a film ({ENDINGS}), or a folder that gets its frames "
+            "as PNGs. For several: a folder that gets NAME.mp4 of each. A name with a slash at its end is a folder.",
         ),
     ],
     checkpoint: Annotated[str, typer.Option(help=CHECKPOINT)] = "svd_xt.safetensors",
     width: Annotated[
-        int | None,
-        typer.Option(
-            min=8, max=8192, help="The video's width, a multiple of 8. Default: 1024; 256 for svd_nano.safetensors."
-        ),
+        int | None, within("width", "The video's width, a multiple of 8. Default: the checkpoint's own, as below.")
     ] = None,
     height: Annotated[
-        int | None, typer.Option(min=8, max=8192, help="Its height, a multiple of 8. Default: 576; 256 for svd_nano.")
+        int | None,
+        within(
+            "height",
+            "Its height, a multiple of 8. Default: 576 for pictures that lie and 1024 for those that stand, with "
+            "svd_nano 256.",
+        ),
     ] = None,
     fit: Annotated[Fit, typer.Option(help="How the picture is brought to that size.")] = Fit.crop,
-    frames: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="How many frames. Default: as the checkpoint was trained.")
+    frames: Annotated[int | None, within("frames", "How many frames. Default: as the checkpoint was trained.")] = None,
+    steps: Annotated[
+        int | None, within("steps", "More steps take longer and look cleaner. Default: 25; 12 for svd_nano.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="More steps take longer and look cleaner.")] = 25,
     schedule: Annotated[
-        Schedule, typer.Option(help="The noise levels: karras for 20 steps and more, align-your-steps for about 10.")
-    ] = Schedule.karras,
+        Schedule | None,
+        typer.Option(
+            help="The noise levels: karras for 20 steps and more, align-your-steps for about 10. Default: karras."
+        ),
+    ] = None,
     min_guidance: Annotated[
-        float, typer.Option(min=0, max=100, help="How firmly frames follow the picture where guidance is least.")
-    ] = 1.0,
+        float | None,
+        within("min_guidance", "How firmly frames follow the picture where guidance is least. Default: 1."),
+    ] = None,
     max_guidance: Annotated[
         float | None,
-        typer.Option(
-            min=0, max=100, help="How firmly frames follow it where guidance is most. Default: 3; 2 for svd_nano."
-        ),
+        within("max_guidance", "How firmly frames follow it where guidance is most. Default: 3; 2 for svd_nano."),
     ] = None,
     guidance: Annotated[
         Guidance,
@@ -187,21 +166,27 @@ def generate(
         ),
     ] = Guidance.linear,
     fps: Annotated[
-        int,
+        Fraction | None,
         typer.Option(
-            min=1,
-            max=120,
-            help="Frames per second, told to the model and played at; 120 is the most that Create Video takes, too.",
+            parser=rate,
+            metavar="FPS",
+            help="Frames per second, told to the model and played at: 7, 23.976 or 24000/1001, up to 120. "
+            "Default: 7; 6 for svd_xt_1_1.",
         ),
-    ] = 7,
-    motion_bucket: Annotated[int, typer.Option(min=0, max=1023, help="Higher moves more; 127 is usual.")] = 127,
+    ] = None,
+    motion_bucket: Annotated[
+        int | None, within("motion_bucket", "Higher moves more. Default: 127; 70 for svd_nano.")
+    ] = None,
     noise_aug: Annotated[
-        float, typer.Option(min=0.0, max=10.0, help="Noise added to the picture; more lets the video stray from it.")
+        float, within("noise_aug", "Noise added to the picture; more lets the video stray from it.")
     ] = 0.02,
-    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed gives the same video.")] = 0,
+    seed: Annotated[int, within("seed", "The same seed gives the same video.")] = 0,
     decode_chunk: Annotated[
-        int, typer.Option(min=1, help="Frames decoded at a time; fewer need less memory and flicker more.")
+        int, within("decode_chunk", "Frames decoded at a time; fewer need less memory and flicker more.")
     ] = 14,
+    pingpong: Annotated[
+        bool, typer.Option("--pingpong", help="Forward and then backward, so that it loops without a jump.")
+    ] = False,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -217,46 +202,55 @@ def generate(
             "layer. The pixels are the same in all."
         ),
     ] = Memory.auto,
+    variant: Variant = None,
     checkpoints: Checkpoints = None,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a video from each picture, without a workflow, and print where it is."""
-    with sentences():
-        from . import generate as maker
-        from .progress import progress
+    """Make a video from each picture, without a workflow, and print where it is.
 
-        request = maker.Request(
-            pictures=tuple(pictures),
-            output=output,
-            checkpoint=checkpoint,
-            width=width,
-            height=height,
-            fit=fit.value,
-            frames=frames,
-            steps=steps,
-            schedule=schedule.value,
-            min_guidance=min_guidance,
-            max_guidance=max_guidance,
-            guidance=guidance.value,
-            fps=fps,
-            motion_bucket=motion_bucket,
-            noise_aug=noise_aug,
-            seed=seed,
-            decode_chunk=decode_chunk,
-            precision=precision.value,
-            memory=memory.value,
-            device=device,
-            overwrite=overwrite,
-            checkpoint_folders=tuple(checkpoints or ()),
-        )
-        finished: list[Path] = []
-        try:
-            with progress() as watch:
-                maker.generate(request, watch, finished.append)
-        finally:  # the clips that are made are there, whatever became of the others
-            for path in finished:
-                typer.echo(path)
+    What is not given is as the checkpoint is at its best with.
+    """
+    request = Request(
+        pictures=tuple(pictures),
+        output=output,
+        checkpoint=checkpoint,
+        width=width,
+        height=height,
+        fit=fit.value,
+        frames=frames,
+        steps=steps,
+        schedule=schedule and schedule.value,
+        min_guidance=min_guidance,
+        max_guidance=max_guidance,
+        guidance=guidance.value,
+        fps=fps,
+        motion_bucket=motion_bucket,
+        noise_aug=noise_aug,
+        seed=seed,
+        decode_chunk=decode_chunk,
+        pingpong=pingpong,
+        precision=precision.value,
+        memory=memory.value,
+        device=device,
+        overwrite=overwrite,
+        variant=variant,
+        checkpoint_folders=tuple(checkpoints or ()),
+    )
+    check(request)
+    from . import generate as maker
+    from .progress import progress
+
+    plan = maker.plan(request)
+    for sentence in plan.notes:
+        note(sentence)
+    finished: list[Path] = []
+    try:
+        with progress() as watch:
+            maker.make(plan, watch, finished.append)
+    finally:  # the clips that are made are there, whatever became of the others
+        for path in finished:
+            result(path)
 
 
 @app.command()
@@ -267,17 +261,16 @@ def inspect(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what a checkpoint is, from its header alone. Ends with 2 when something is missing in it."""
-    with sentences():
-        from .checkpoints import find
-        from .checkpoints import inspect as look
+    path = find(checkpoint, checkpoints or [])
+    from .checkpoints import inspect as look
 
-        report = look(find(checkpoint, checkpoints or []), variant)
-        if as_json:
-            typer.echo(json.dumps(report.to_json(), indent=2))
-        else:
-            _show(report)
-        if report.missing:
-            raise typer.Exit(BAD_INPUT)
+    report = look(path, variant)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        _show(report)
+    if report.missing:
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()
@@ -293,18 +286,19 @@ def convert(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a checkpoint in the other layout, or in another precision, and print where it is."""
-    with sentences():
-        from .checkpoints import convert as write
-        from .checkpoints import find
+    found = find(source, checkpoints or [])
+    from .checkpoints import convert as write
 
-        found = find(source, checkpoints or [])
-        write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
-        typer.echo(destination)
+    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
+    result(destination)
 
 
 @app.command()
 def sheet(
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="A video (.mp4 or .webp); each becomes a row.")],
+    clips: Annotated[
+        list[Path],
+        typer.Argument(metavar="CLIP", help=f"A video ({ENDINGS}); each becomes a row."),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -315,10 +309,9 @@ def sheet(
     overwrite: Overwrite = False,
 ) -> None:
     """Show videos as one picture, a row of frames of each, and print where it is."""
-    with sentences():
-        from .sheet import write_sheet
+    from .sheet import write_sheet
 
-        typer.echo(write_sheet(clips, output, columns, overwrite))
+    result(write_sheet(clips, output, columns, overwrite))
 
 
 @app.command()
@@ -327,11 +320,11 @@ def doctor(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Say what is installed and found: versions, devices, kernels, checkpoints, the editor. For every report."""
-    from .doctor import examine, text  # and no sentences(): nothing here may need what is broken
+    from .doctor import examine, text
 
     report = examine(checkpoints or [])
     encoding = sys.stdout.encoding or "utf-8"
-    shown = json.dumps(report, indent=2) if as_json else text(report)
+    shown = json.dumps(report, indent=2) if as_json else "\n".join(map(printable, text(report).split("\n")))
     typer.echo(shown.encode(encoding, "backslashreplace").decode(encoding))
 
 
@@ -353,7 +346,7 @@ def _show(report: "Report") -> None:
         f"{p.name:<10}{p.parameters:>15,} parameters in {p.tensors:,} tensors, {p.precision}" for p in report.parts
     ]
     lines += [f"{'missing':<10}{sentence}" for sentence in report.missing or ("nothing",)]
-    typer.echo("\n".join(lines))
+    typer.echo("\n".join(map(printable, lines)))
 
 
 def main() -> None:

@@ -129,4 +129,4 @@ def _same_side(one: Tensor, other: Tensor, along: int, colour: tuple[float, floa
 
 
 def _filled(shape: list[int], colour: tuple[float, float, float]) -> Tensor:
-    return torch.tensor([*colour, 1.0])[: shape[-1]].expand(shape).clone()
+    return torch.tensor([*colour, 1.0], dtype=torch.float32, device="cpu")[: shape[-1]].expand(shape).clone()

@@ -3,25 +3,31 @@
 They read pictures from, and write files to, a `Workspace`; the editor has its input and output folders for that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image
 from torch import Tensor
 
+from ..nodes.host.folders import spellings
 from ..nodes.host.standalone import io
+from ..svd import picturefile
 from ..svd.errors import InputError
-from ..svd.image import to_rgb
 from .core_images import ImageBatch, ImageStitch
+from .core_primitives import PRIMITIVES
+from .encoders import WEBP_METHODS, Metadata
 from .files import free_names, prefix_problem
-from .media import WEBP_METHODS, Metadata, write_mp4, write_png, write_webp
+from .films import write_film, write_pngs
+from .text import printable
+from .values import NESTED
 
 PICTURES = Path(__file__).resolve().parents[1] / "web" / "pictures"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,27 @@ class Workspace:
     )  # written into every file: "prompt", and "workflow" if there is one
 
     def find(self, name: str) -> Path:
-        """The picture behind a name, which may also be a path.
+        """The picture behind a name, which may also be a path, or say its folder as the editor does: "a.png [output]".
 
         Raises:
             InputError: there is none.
         """
-        name = name.removesuffix(" [input]")  # the editor's way of naming the folder
-        for folder in self.inputs:
-            if name and (folder / name).is_file():
-                return folder / name
-        searched = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in self.inputs))
-        raise InputError(f'There is no picture "{name}"; give a path, or put it in one of: {searched}.')
+        plain, folders = self._place(name)
+        for folder in folders:
+            for spelt in spellings(plain):
+                if spelt and _is_file(folder / spelt):
+                    return folder / spelt
+        searched = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
+        raise InputError(f'There is no picture "{printable(name)}"; give a path, or put it in one of: {searched}.')
+
+    def _place(self, name: str) -> tuple[str, tuple[Path, ...]]:
+        """The name without the editor's mark of a folder, and the folders that it means."""
+        for mark, folder in ((" [output]", "output"), (" [temp]", "temp")):
+            if name.endswith(mark):
+                beside = tuple(home.parent if home.name == "input" else home for home in self.inputs)
+                own = (self.output,) if folder == "output" else (self.output / "preview",)
+                return name.removesuffix(mark), own + tuple(dict.fromkeys(home / folder for home in beside))
+        return name.removesuffix(" [input]"), self.inputs
 
     def names(self) -> list[str]:
         """The pictures that can be named without a path."""
@@ -57,6 +73,8 @@ class HostNode(io.ComfyNode):
     """A node of the host's own. `host_nodes` gives each class its workspace."""
 
     workspace: Workspace
+    NEUTRAL: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Inputs that only the editor's node heeds, with the values that ask for what is done here anyway."""
 
     @classmethod
     def names(cls, prefix: str, suffix: str, images: Tensor, count: int = 1) -> list[Path]:
@@ -67,13 +85,25 @@ class HostNode(io.ComfyNode):
     def save_pngs(cls, prefix: str, images: Tensor) -> io.NodeOutput:
         """Writes every frame, `t h w c`, as a PNG with the workflow inside."""
         names = cls.names(prefix, ".png", images, len(images))
-        return _wrote([write_png(*pair, cls.workspace.metadata) for pair in zip(names, images, strict=True)])
+        return _wrote(write_pngs(names, images, cls.workspace.metadata), images)
 
 
 def host_nodes(workspace: Workspace) -> list[type[io.ComfyNode]]:
     """The stand-ins; those that read or write files are bound to a workspace."""
     bound = (LoadImage, CreateVideo, SaveVideo, SaveAnimatedWEBP, SaveImage, PreviewImage)
-    return [ImageStitch, ImageBatch, *(type(node.__name__, (node,), {"workspace": workspace}) for node in bound)]
+    return [
+        ImageStitch,
+        ImageBatch,
+        *PRIMITIVES,
+        *(type(node.__name__, (node,), {"workspace": workspace}) for node in bound),
+    ]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 class LoadImage(HostNode):
@@ -90,42 +120,40 @@ class LoadImage(HostNode):
         )
 
     @classmethod
+    def GET_NODE_INFO_V1(cls) -> dict[str, Any]:
+        info = super().GET_NODE_INFO_V1()
+        info["input"]["required"]["image"][1]["image_upload"] = True  # the button that the editor adds to it
+        return info
+
+    @classmethod
     def validate_inputs(cls, image: str) -> bool | str:
+        """Reads all of it, as a run does: no picture fails when the checkpoint is loaded."""
         try:
-            with Image.open(cls.workspace.find(str(image))):
-                return True
+            picturefile.read(cls.workspace.find(str(image)))
         except InputError as error:
             return str(error)
-        except Exception:  # Pillow's readers raise many kinds on a damaged file
-            return f'"{image}" is not a picture that can be read; try saving it again as PNG or JPEG.'
+        return True
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        try:
-            with Image.open(cls.workspace.find(image)) as file:
-                frames = [ImageOps.exif_transpose(frame) for frame in ImageSequence.Iterator(file)]
-                frames = frames[:1] if file.format == "MPO" else [f for f in frames if f.size == frames[0].size]
-                pixels = torch.stack([_pixels(frame) for frame in frames])
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:  # as above
-            raise InputError(f'"{image}" is damaged or no picture ({error}); try another file.') from error
-        mask = (
-            1 - pixels[..., 3] if any(map(_is_clear, frames)) else torch.zeros(len(frames), 64, 64)
-        )  # 64 x 64: the editor's convention
-        return io.NodeOutput(pixels[..., :3], mask)
+        frames = picturefile.read(cls.workspace.find(image)).frames
+        count, height, width = len(frames), frames[0].height, frames[0].width
+        is_clear = any(frame.mode == "RGBA" for frame in frames)
+        size = (height, width) if is_clear else (64, 64)  # 64 x 64: the editor's convention
+        pixels = torch.empty(count, height, width, 3, dtype=torch.float32, device="cpu")
+        mask = torch.zeros(count, *size, dtype=torch.float32, device="cpu")
+        for i, frame in enumerate(frames):
+            pixels[i] = _channels(frame.convert("RGB"))
+            if frame.mode == "RGBA":
+                mask[i] = 1 - _channels(frame.getchannel("A"))
+        return io.NodeOutput(pixels, mask)
 
 
-def _pixels(frame: Image.Image) -> Tensor:
-    """`h w 4` in 0..1."""
-    if not _is_clear(frame):
-        frame = to_rgb(frame)  # which knows how deep its numbers are
-    return torch.from_numpy(np.asarray(frame.convert("RGBA"), dtype=np.float32) / 255)
-
-
-def _is_clear(frame: Image.Image) -> bool:
-    """Whether some of it may be seen through."""
-    return "A" in frame.getbands() or "transparency" in frame.info
+def _channels(picture: Image.Image) -> Tensor:
+    """`h w c`, or `h w` of one channel, in 0..1."""
+    values = np.array(picture, dtype=np.float32)
+    values /= 255
+    return torch.from_numpy(values)
 
 
 @dataclass(frozen=True)
@@ -139,6 +167,12 @@ class Film:
 class CreateVideo(HostNode):
     """Frames become a film. (The editor's node can also add sound; nothing here makes any.)"""
 
+    NEUTRAL = {  # noqa: RUF012 (read only)
+        "bit_depth": (8, "8", "auto"),
+        "color_space": ("auto", "sRGB"),
+        "codec": ("none", "auto"),
+    }
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -148,13 +182,13 @@ class CreateVideo(HostNode):
             inputs=[
                 io.Image.Input("images"),
                 io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0),
-                io.Int.Input("bit_depth", default=8, min=8, max=8, optional=True),  # of newer editors; 10 is theirs
+                io.Int.Input("bit_depth", default=8, min=8, max=10, step=2, optional=True),
             ],
             outputs=[io.Video.Output()],
         )
 
     @classmethod
-    def execute(cls, images: Tensor, fps: float, bit_depth: int = 8) -> io.NodeOutput:
+    def execute(cls, images: Tensor, fps: float) -> io.NodeOutput:
         return io.NodeOutput(Film(images, Fraction(round(fps * 1000), 1000)))
 
 
@@ -169,9 +203,6 @@ class Saver(HostNode):
 class SaveVideo(Saver):
     """Writes an MP4 with the workflow inside."""
 
-    NESTED = {"format.codec": ["auto", "h264"], "format.codec.encoding": ["auto"]}  # noqa: RUF012 (read only)
-    """Where newer editors have the codec: inside the choice of format."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -181,18 +212,39 @@ class SaveVideo(Saver):
             inputs=[
                 io.Video.Input("video"),
                 io.String.Input("filename_prefix", default="video/ComfyUI"),
-                io.Combo.Input("format", options=["auto", "mp4"], default="auto"),
-                io.Combo.Input("codec", options=["auto", "h264"], default="auto", optional=True),
-                *(io.Combo.Input(name, options=options, optional=True) for name, options in cls.NESTED.items()),
+                io.Combo.Input("format", options=list(CONTAINERS), default="auto"),
+                io.Combo.Input("codec", options=list(CODECS), default="auto", optional=True),
             ],
-            outputs=[],
+            outputs=[io.Video.Output()],
             is_output_node=True,
         )
 
     @classmethod
+    def GET_NODE_INFO_V1(cls) -> dict[str, Any]:
+        """As newer editors have it: the codec is inside the choice of format, and its encoding inside the codec."""
+        info = super().GET_NODE_INFO_V1()
+        info["input"]["required"]["format"] = _nested({name: _codec() for name in CONTAINERS})
+        info["input"]["optional"] = _codec()
+        return info
+
+    @classmethod
     def execute(cls, video: Film, filename_prefix: str, format: str, **codec: str) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".mp4", video.frames)
-        return _wrote([write_mp4(name, video.frames, video.fps, cls.workspace.metadata)])
+        return _wrote([write_film(name, video.frames, video.fps, cls.workspace.metadata)], video)
+
+
+CONTAINERS = ("auto", "mp4")
+CODECS = ("auto", "h264")
+
+
+def _codec() -> dict[str, Any]:
+    encoding = {"encoding": _nested({"auto": {}})}
+    return {"codec": _nested({name: {} if name == "auto" else encoding for name in CODECS})}
+
+
+def _nested(choices: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """A combo whose choices bring inputs of their own, as /object_info tells it."""
+    return NESTED, {"options": [{"key": key, "inputs": {"required": inputs}} for key, inputs in choices.items()]}
 
 
 class SaveAnimatedWEBP(Saver):
@@ -212,7 +264,7 @@ class SaveAnimatedWEBP(Saver):
                 io.Int.Input("quality", default=80, min=0, max=100),
                 io.Combo.Input("method", options=list(WEBP_METHODS)),
             ],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 
@@ -222,7 +274,7 @@ class SaveAnimatedWEBP(Saver):
     ) -> io.NodeOutput:
         (name,) = cls.names(filename_prefix, ".webp", images)
         settings: dict[str, Any] = {"lossless": lossless, "quality": quality, "method": method}
-        return _wrote([write_webp(name, images, fps, cls.workspace.metadata, **settings)])
+        return _wrote([write_film(name, images, fps, cls.workspace.metadata, **settings)], images)
 
 
 class SaveImage(Saver):
@@ -235,7 +287,7 @@ class SaveImage(Saver):
             display_name="Save Image",
             category="image",
             inputs=[io.Image.Input("images"), io.String.Input("filename_prefix", default="ComfyUI")],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 
@@ -254,7 +306,7 @@ class PreviewImage(HostNode):
             display_name="Preview Image",
             category="image",
             inputs=[io.Image.Input("images")],
-            outputs=[],
+            outputs=[io.Image.Output()],
             is_output_node=True,
         )
 
@@ -263,5 +315,5 @@ class PreviewImage(HostNode):
         return cls.save_pngs("preview/preview", images)
 
 
-def _wrote(paths: list[Path]) -> io.NodeOutput:
-    return io.NodeOutput(ui={"files": paths})
+def _wrote(paths: list[Path], *results: Any) -> io.NodeOutput:
+    return io.NodeOutput(*results, ui={"files": paths})

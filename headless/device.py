@@ -3,9 +3,7 @@
 import torch
 
 from ..nodes.host.standalone import default_device
-from ..svd.errors import InputError
-
-KINDS = ("cpu", "cuda", "mps", "xpu")
+from .request import check_device, no_device
 
 
 def open_device(name: str | None) -> torch.device:
@@ -16,10 +14,8 @@ def open_device(name: str | None) -> torch.device:
     """
     if name is None:
         return default_device()
+    check_device(name)
     try:
-        if torch.device(name).type in KINDS:
-            return torch.empty(0, device=name).device
+        return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):
-        pass
-    hint = f"use cpu, or {', '.join(KINDS[1:])} with such a card and a build of torch for it"
-    raise InputError(f'There is no device "{name}" here; {hint}.')
+        raise no_device(name) from None

@@ -1,83 +1,110 @@
 """The editor's own form of a workflow (what Save writes), turned into the API form (what Export (API) writes).
 
-The editor's form holds what is needed to draw the graph; widget values come as a bare list, in the order of a node's
-inputs, so the nodes' descriptions are needed to read them.
+The rules are those of the editor's own export: bypassed nodes hand on what comes in by a fitting input, muted ones give
+nothing, reroutes and subgraphs are seen through, a primitive puts its value where it leads.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..svd.errors import InputError
+from .document import strict
+from .drawing import BYPASSED, MUTED, Drawing, Drawn, read_drawing
 from .graph import Info
-from .values import Spec, specs
+from .placeholders import Named, filled_early
+from .resolve import Cut, Resolver, Value
+from .subgraphs import PRIMITIVE, REROUTE, Instance, Instances, expand
+from .widgets import read_widgets
 
 NOTES = ("Note", "MarkdownNote")
-MUTED, BYPASSED = 2, 4  # a node's "mode" when it is switched off
+_SUBGRAPH_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GROUP_NODE = re.compile("workflow[>/]")
+
+
+@dataclass
+class Export:
+    """What came out. notes: what was passed over, one sentence each. cuts: inputs that lost what they were linked to,
+    by node id and input, and the switched-off node that is to blame."""
+
+    prompt: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    cuts: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def to_api(document: Mapping[str, Any], infos: Mapping[str, Info]) -> dict[str, Any]:
-    """Converts a workflow. Nodes that are not in `infos` keep their links and lose their values: `check` names them.
+    """The API form alone. Nodes that are not in `infos` keep their links and lose their values: `check` names them.
 
     Raises:
-        InputError: it uses something that only the editor can resolve (subgraphs, bypassed or primitive nodes).
+        InputError: it is damaged, or uses something that only the editor can resolve.
     """
-    try:
-        nodes = {str(node["id"]): node for node in document["nodes"] if node["type"] not in NOTES}
-        sources = {link[0]: (str(link[1]), link[2]) for link in document.get("links", [])}
-        running = [node for node in nodes.values() if _runs(node, document)]
-        return {str(node["id"]): _entry(node, nodes, sources, infos) for node in running}
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"This workflow is damaged ({error!r} where a node is described); save it again.") from error
+    return export(document, infos).prompt
 
 
-def _runs(node: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+def export(document: Mapping[str, Any], infos: Mapping[str, Info]) -> Export:
+    """Converts a workflow, and says what was passed over. Raises as `to_api`."""
+    names = {kind: str(info["display_name"]) for kind, info in infos.items() if info.get("display_name")}
+    drawing = read_drawing(strict(document), names)
+    result = Export({})
+    instances = expand(drawing, infos)
+    resolver = Resolver(drawing, instances, infos)
+    for instance in instances.values():
+        for node in instance.page.nodes.values():
+            if _runs(node, drawing, infos):
+                id = instance.id_of(node)
+                result.prompt[id] = _entry(node, instance, resolver, infos, result)
+    result.prompt = filled_early(result.prompt, _drawn(instances, result.prompt, infos))
+    result.notes = list(dict.fromkeys([*(note for i in instances.values() for note in i.notes), *result.notes]))
+    return result
+
+
+def _drawn(instances: Instances, prompt: Mapping[str, Any], infos: Mapping[str, Info]) -> Iterator[Named]:
+    """Every node of the drawing, whether it runs or not, with its values."""
+    for instance in instances.values():
+        for node in instance.page.nodes.values():
+            id, info = instance.id_of(node), infos.get(node.kind)
+            values = read_widgets(info, node.values, node.named_values).values if info else {}
+            name = node.properties.get("Node name for S&R")
+            yield Named(id, str(name), node.title, prompt[id]["inputs"] if id in prompt else values)
+
+
+def _runs(node: Drawn, drawing: Drawing, infos: Mapping[str, Info]) -> bool:
     """Whether a node is part of the API form at all."""
-    subgraphs = {subgraph["id"] for subgraph in document.get("definitions", {}).get("subgraphs", [])}
-    if node["type"] in subgraphs or node["type"] == "PrimitiveNode" or node.get("mode") == BYPASSED:
+    if node.kind in (*NOTES, PRIMITIVE, REROUTE) or node.kind in drawing.subgraphs or node.mode in (MUTED, BYPASSED):
+        return False
+    if node.kind not in infos and not node.sockets and not node.outputs:
+        return False  # decoration, which some packs draw as nodes
+    if _GROUP_NODE.match(node.kind):
         raise InputError(
-            f"Node {node['id']} is a subgraph, a primitive or bypassed, which only the editor can resolve; "
-            'use "Export (API)" there and run that file.'
+            f"{node} is a group node of older editors; open it in a current one, which makes it a subgraph, and save."
         )
-    return node["type"] != "Reroute" and node.get("mode") != MUTED
+    if _SUBGRAPH_ID.fullmatch(node.kind):
+        raise InputError(f"{node} is a subgraph whose inside is not in this file; save the workflow again.")
+    return True
 
 
 def _entry(
-    node: Mapping[str, Any], nodes: Mapping[str, Any], sources: Mapping[int, Any], infos: Mapping[str, Info]
-) -> Any:
-    kind = node["type"]
-    known = list(specs(infos[kind]).values()) if kind in infos else []
-    inputs = dict(_widget_values(known, node.get("widgets_values") or []))
-    for socket in node.get("inputs") or []:
-        link = _source(socket.get("link"), nodes, sources)
-        if link is not None:
-            inputs[socket["name"]] = link
-    title = node.get("title") or (infos[kind]["display_name"] if kind in infos else kind)
-    return {"class_type": kind, "inputs": inputs, "_meta": {"title": title}}
+    node: Drawn, instance: Instance, resolver: Resolver, infos: Mapping[str, Info], result: Export
+) -> dict[str, Any]:
+    id = instance.id_of(node)
+    inputs: dict[str, Any] = {}
+    if info := infos.get(node.kind):
+        read = read_widgets(info, node.values, node.named_values)
+        inputs = {name: _wrapped(value) for name, value in (read.values | instance.values_of(node)).items()}
+        if read.left:
+            what = ", ".join(read.left[:8]) + (", ..." if len(read.left) > 8 else "")
+            result.notes.append(f"{node}: no input of it takes {what}; left out.")
+    for name, source in resolver.sources(instance, node):
+        if isinstance(source, Cut):
+            result.cuts[id, name] = source.by
+        elif isinstance(source, Value):
+            inputs[name] = _wrapped(source.value)
+        elif source is not None:
+            inputs[name] = [source.node, source.output]
+    return {"class_type": node.kind, "inputs": inputs, "_meta": {"title": node.title}}
 
 
-def _source(link: int | None, nodes: Mapping[str, Any], sources: Mapping[int, Any]) -> list[Any] | None:
-    """The [node id, output index] behind a link, through reroutes; None when nothing that runs is there."""
-    passed = set()
-    while link is not None and link in sources:
-        id, output = sources[link]
-        if id not in nodes or nodes[id].get("mode") == MUTED:
-            return None
-        if nodes[id]["type"] != "Reroute":
-            return [id, output]
-        if id in passed:
-            raise InputError(f"Reroute {id} feeds itself; remove one of the links of this circle.")
-        passed.add(id)
-        link = nodes[id]["inputs"][0].get("link")
-    return None
-
-
-def _widget_values(known: list[Spec], values: list[Any] | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Pairs each widget with its value. Values the editor keeps for itself (what follows a seed) are passed over."""
-    if isinstance(values, Mapping):
-        yield from ((spec.name, values[spec.name]) for spec in known if spec.is_widget and spec.name in values)
-        return
-    position = 0
-    for spec in known:
-        if spec.is_widget and position < len(values):
-            yield spec.name, values[position]
-            position += 2 if spec.options.get("control_after_generate") else 1
+def _wrapped(value: Any) -> Any:
+    """A value that is itself a list travels as {"__value__": [...]}, because a plain list is a link."""
+    return {"__value__": value} if isinstance(value, list) else value

@@ -8,7 +8,6 @@ from ..nodes.host.standalone import advising
 from ..svd.errors import InputError, NonFiniteError
 from .catalogue import Catalogue
 from .graph import Graph, Node, needed, order
-from .values import specs, typed
 
 Results = dict[tuple[str, int], Any]  # (node id, output index) -> value
 
@@ -25,7 +24,7 @@ def execute(graph: Graph, catalogue: Catalogue, watch: Watch) -> list[Path]:
     """Runs every node that an output node needs.
 
     Args:
-        graph: a workflow that `check.find_problems` finds sound.
+        graph: what `check.review` lets run.
         watch: told about each node; the steps within a node reach it through the session's `on_progress`.
 
     Returns: the files that were written.
@@ -48,13 +47,7 @@ def execute(graph: Graph, catalogue: Catalogue, watch: Watch) -> list[Path]:
 
 def _run(node: Node, catalogue: Catalogue, results: Results, uses: Counter[tuple[str, int]]) -> list[Path]:
     """Runs one node, and puts into `results` those of its outputs that something will use. Returns files it wrote."""
-    known = specs(catalogue.infos[node.class_type])
-    links = node.links
-    inputs = {
-        name: results[links[name].node, links[name].output] if name in links else typed(known[name], value)
-        for name, value in node.inputs.items()
-        if name in known
-    }
+    inputs = catalogue.values(node) | {name: results[link.node, link.output] for name, link in node.links.items()}
     try:
         with advising("There is not enough memory: use a smaller size or fewer frames."):
             given = catalogue.classes[node.class_type].execute(**inputs)

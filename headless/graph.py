@@ -4,7 +4,6 @@ The format is what the editor's "Export (API)" writes and what its queue takes: 
 `{"class_type": ..., "inputs": {name: value or [node id, output index]}, "_meta": {"title": ...}}`.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..svd.errors import InputError
+from .document import read_json
+from .text import printable, shortened
 
 Info = Mapping[str, Any]  # one node as the editor's /object_info tells it
 
@@ -34,7 +35,7 @@ class Node:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f'Node {self.id} "{self.title}"'
+        return f'Node {printable(self.id)} "{printable(self.title)}"'
 
     @property
     def links(self) -> dict[str, Link]:
@@ -50,29 +51,17 @@ BUNDLED = Path(__file__).resolve().parents[1] / "workflows" / "api"  # what `svd
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Reads a workflow file as JSON. A bare name that is no file here means one of the pack's own workflows.
+    """Reads a workflow file, or the workflow in a film or picture, as JSON.
+
+    A bare name that is no file here means one of the pack's own workflows.
 
     Raises:
-        InputError: the file is missing, cannot be read, or is no JSON object.
+        InputError: the file is missing, cannot be read, or holds no JSON object.
     """
     own = BUNDLED / f"{path}.json"
     if not path.exists() and own.parent == BUNDLED and own.is_file():
         path = own
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"There is no workflow at {path}; check the path.") from None
-    except OSError as error:
-        raise InputError(f"The workflow {path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a workflow: it holds no text; give the .json file.") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON ({error.msg} in line {error.lineno}); export it again.") from None
-    except RecursionError:
-        raise InputError(f"{path} is not a workflow: its brackets are nested too deep; export it again.") from None
-    if not isinstance(document, dict) or not document:
-        raise InputError(f"{path} is not a workflow: it holds no nodes; export it again from the editor.")
-    return document
+    return read_json(path)
 
 
 def is_editor_form(document: Mapping[str, Any]) -> bool:
@@ -89,21 +78,18 @@ def parse(prompt: Mapping[str, Any], infos: Mapping[str, Info]) -> Graph:
     graph: Graph = {}
     for id, entry in prompt.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("class_type"), str):
-            raise InputError(f'Node {id} has no "class_type"; export the workflow again with "Export (API)".')
+            raise InputError(
+                f'Node {shortened(id)} has no "class_type"; export the workflow again with "Export (API)".'
+            )
         inputs = entry.get("inputs", {})
         if not isinstance(inputs, dict):
-            raise InputError(f'The "inputs" of node {id} are not a JSON object; export the workflow again.')
+            raise InputError(f'The "inputs" of node {shortened(id)} are not a JSON object; export the workflow again.')
         kind = entry["class_type"]
         meta = entry.get("_meta")
         title = (meta or {}).get("title") if isinstance(meta, dict) else None
         title = title or infos.get(kind, {}).get("display_name") or kind
-        graph[str(id)] = Node(str(id), kind, str(title), {k: _unwrapped(v) for k, v in inputs.items()})
+        graph[str(id)] = Node(str(id), kind, printable(title), inputs)
     return graph
-
-
-def _unwrapped(value: Any) -> Any:
-    """A value that is itself a list travels as {"__value__": [...]}, because a plain list is a link."""
-    return value["__value__"] if isinstance(value, dict) and set(value) == {"__value__"} else value
 
 
 def needed(graph: Graph, outputs: Iterable[str]) -> Graph:
@@ -125,3 +111,10 @@ def order(graph: Graph) -> list[Node]:
     """
     sources = {id: [link.node for link in node.links.values() if link.node in graph] for id, node in graph.items()}
     return [graph[id] for id in TopologicalSorter(sources).static_order()]
+
+
+def fits(one: str, other: str) -> bool:
+    """Whether an output of one type may be linked to an input of the other, as the editor has it."""
+    if "*" in (one, other) or "" in (one, other):
+        return True
+    return bool({part.lower() for part in one.split(",")} & {part.lower() for part in other.split(",")})

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .sentences import printable
+
 SHOWN = 16  # lines; a terminal shows no more of a taller display than its top
 EVERY = 10.0  # seconds between two lines of a log about the same node
 
@@ -30,7 +32,7 @@ class Lines:
         pass
 
     def started(self, name: str, position: int, count: int) -> None:
-        self._name = f"{position}/{count}  {name}"
+        self._name = f"{position}/{count}  {printable(name)}"
         self._began = self._told = time.monotonic()
         self._console.print(self._name, markup=False)
 
@@ -70,7 +72,7 @@ class Bars:
         for task in self._progress.tasks[: 1 - SHOWN]:
             self._progress.remove_task(task.id)
         self._total = 1
-        self._task = self._progress.add_task(escape(name), total=None, place=f"{position:>2}/{count}")
+        self._task = self._progress.add_task(escape(printable(name)), total=None, place=f"{position:>2}/{count}")
 
     def stepped(self, step: int, total: int, denoised: Any = None) -> None:
         self._total = total

@@ -1,5 +1,7 @@
 """Runs a saved workflow: reads it, applies settings, checks it, executes it."""
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +12,17 @@ import torch
 from ..nodes.host.standalone import Session, default_folders
 from ..svd.errors import InputError
 from .catalogue import Catalogue
-from .check import find_problems
+from .check import Cuts, review
 from .core_nodes import PICTURES, Workspace
 from .device import open_device
+from .document import portable
 from .execute import Watch, execute
 from .files import prepare_folder
-from .graph import Graph, is_editor_form, parse, read_document
-from .settings import changed, read_prompt, read_setting
+from .graph import is_editor_form, parse, read_document
+from .placeholders import filled
+from .settings import changed, read_setting, read_workflow
+
+log = logging.getLogger("svd_nodes")
 
 
 class WorkflowError(InputError):
@@ -51,23 +57,28 @@ def run(job: Job, watch: Watch) -> list[Path]:
     folders = (*job.checkpoint_folders, *default_folders())
     session = Session(folders, open_device(job.device), watch.stepped)
     with session.active(), torch.inference_mode():
-        prompt, graph = _read(document, job)
+        prompt, cuts = _read(document, job)
         beside = job.workflow.resolve().parent
         inputs = (Path(), Path("input"), beside, beside / "input", PICTURES)
-        metadata = {"prompt": prompt}
+        metadata = {"prompt": portable(prompt)}
         if is_editor_form(document) and not job.settings:  # with settings, the drawing would show other values
-            metadata["workflow"] = document
+            metadata["workflow"] = portable(document)
         catalogue = Catalogue.of(Workspace(job.output, inputs, metadata))
-        if problems := find_problems(graph, catalogue):
-            raise WorkflowError(problems)
+        found = review(parse(prompt, catalogue.infos), catalogue, cuts)
+        if found.problems:
+            raise WorkflowError(found.problems)
+        for note in found.notes:
+            log.warning(note)
         prepare_folder(job.output)
-        return execute(graph, catalogue, watch)
+        return execute(found.graph, catalogue, watch)
 
 
-def _read(document: dict[str, Any], job: Job) -> tuple[dict[str, Any], Graph]:
-    """The workflow in its API form with the settings in it, and as nodes."""
+def _read(document: dict[str, Any], job: Job) -> tuple[dict[str, Any], Cuts]:
+    """The workflow in its API form with the settings in it, and the inputs that lost their links."""
     infos = Catalogue.of(Workspace(job.output)).infos
-    prompt = read_prompt(document, infos)
-    graph = parse(prompt, infos)
-    prompt = changed(prompt, (read_setting(setting, graph, infos) for setting in job.settings))
-    return prompt, parse(prompt, infos)
+    read = read_workflow(document, infos)
+    for note in read.notes:
+        log.warning(note)
+    graph = parse(read.prompt, infos)
+    prompt = changed(read.prompt, (read_setting(setting, graph, infos) for setting in job.settings))
+    return filled(prompt, time.localtime()), read.cuts

@@ -1,25 +1,28 @@
 """Contact sheets: clips as one picture, each a row of its frames, to look at without playing them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from ..svd.errors import InputError
-from .files import name_problem, prepare_folder, publish, unfinished_file
+from ..svd.files.publish import publish, unfinished_file
+from ..svd.picturefile import MOST_PIXELS
+from .clipfile import frames
+from .files import name_problem, prepare_folder
+from .films import check_free
 
 GAP = 4  # pixels between frames
-PICTURES = (".webp", ".png", ".gif")  # that can be animated; every other clip is a film
 
 
 def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwrite: bool) -> Path:
     """Writes a PNG with `columns` frames of every clip, evenly spaced from the first to the last.
 
     output: None for NAME_sheet.png beside the first clip.
-    Returns: where it is: `output`, or the next free number of it where something has that name (see `publish`).
+    Returns: where it is: `output`, or the next free number of it if that was made meanwhile (see `publish`).
     Raises:
-        InputError: a clip is no film that can be read, or the output is no PNG, or cannot be written.
+        InputError: a clip is no film that can be read, or the output is no PNG, is there, or cannot be written.
     """
     for clip in clips:
         if not clip.is_file():
@@ -33,6 +36,7 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
         raise InputError(sentence)
     if output.resolve() in [clip.resolve() for clip in clips]:
         raise InputError(f"{output} is one of the clips; choose another name.")
+    check_free(output, overwrite)
     rows = [_row(clip, columns) for clip in clips]
     width, height = max(row.width for row in rows), sum(row.height + GAP for row in rows) - GAP
     sheet = Image.new("RGB", (width, height), "white")
@@ -48,30 +52,18 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
 
 def _row(clip: Path, columns: int) -> Image.Image:
     """Reads the clip twice, so that of a long one no more is held than what is shown."""
-    count = sum(1 for _ in _frames(clip))
+    count = sum(1 for _ in frames(clip))
     if not count:
         raise InputError(f"{clip} holds no frames: give an .mp4 or .webp.")
     wanted = {round(i) for i in np.linspace(0, count - 1, min(columns, count))}
-    chosen = [frame.convert("RGB") for i, frame in enumerate(_frames(clip)) if i in wanted]
+    chosen: list[Image.Image] = []
+    for i, frame in enumerate(frames(clip)):
+        if len(wanted) * frame.width * frame.height > MOST_PIXELS:
+            raise InputError(f"{len(wanted)} frames of {clip} are too large for a contact sheet: use fewer --columns.")
+        if i in wanted:
+            chosen.append(frame if not chosen else frame.resize(chosen[0].size))
     width, height = chosen[0].size
     row = Image.new("RGB", (len(chosen) * (width + GAP) - GAP, height), "white")
     for i, frame in enumerate(chosen):
         row.paste(frame, (i * (width + GAP), 0))
     return row
-
-
-def _frames(clip: Path) -> Iterator[Image.Image]:
-    """A film's frames; an animated picture's too."""
-    import av
-
-    try:
-        if clip.suffix.lower() in PICTURES:
-            with Image.open(clip) as picture:
-                yield from ImageSequence.Iterator(picture)
-        else:
-            with av.open(str(clip)) as film:
-                yield from (frame.to_image() for frame in film.decode(video=0))
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{clip} is too large for a contact sheet ({error}).") from error
-    except (av.FFmpegError, OSError, EOFError, IndexError, ValueError, SyntaxError) as error:  # on damaged files
-        raise InputError(f"{clip} cannot be read as a clip, or not to its end: give a whole .mp4 or .webp.") from error

@@ -2,8 +2,9 @@
 
 import os
 import re
-import sys
 from pathlib import Path
+
+from ..nodes.host.folders import comfy_cli_folder
 
 TESTED = ("0.3.64", "0.33.0")
 """ComfyUI's versions that the tests are run with, the oldest first."""
@@ -15,8 +16,8 @@ def checkouts() -> list[Path]:
     """Where editors are expected: in the folders of $COMFYUI_PATH, else where comfy-cli puts one."""
     if named := os.environ.get("COMFYUI_PATH"):
         return [Path(folder) for folder in named.split(os.pathsep) if folder]
-    home = Path.home() if sys.platform.startswith("linux") else Path.home() / "Documents"
-    return [home / "comfy" / "ComfyUI"]
+    folder = comfy_cli_folder()
+    return [folder] if folder else []
 
 
 def version_of(editor: Path) -> str:

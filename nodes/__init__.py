@@ -1,30 +1,15 @@
 """The node classes, one job a file. They unwrap wires, call one function of `svd`, and wrap the result."""
 
-from .condition import Condition
-from .decode import Decode
-from .encode import EncodeClip, EncodeLatent
-from .host import ComfyExtension, io, serve_page
-from .image import FitImage
-from .load import LoadCheckpoint
-from .needs import estimate
-from .sample import Sample
-from .sigmas import Sigmas
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-NODES: list[type[io.ComfyNode]] = [
-    LoadCheckpoint,
-    FitImage,
-    EncodeClip,
-    EncodeLatent,
-    Condition,
-    Sigmas,
-    Sample,
-    Decode,
-]
+if TYPE_CHECKING:
+    from .extension import NODES as NODES
+    from .extension import Extension as Extension
 
 
-class Extension(ComfyExtension):
-    """What the editor asks for the pack's nodes."""
-
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        serve_page(estimate)
-        return NODES
+def __getattr__(name: str) -> Any:
+    """The nodes come with torch. What needs no torch, such as `host.folders`, is had without them."""
+    if name in ("NODES", "Extension"):
+        return getattr(import_module(".extension", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -66,9 +66,3 @@ def between(name: str, value: object, low: float, high: float) -> str | None:
     if not isinstance(value, int | float) or low <= value <= high:
         return None
     return f"{name} is {value:g}: it must be between {low:g} and {high:g}."
-
-
-def in_order(low_name: str, low: object, high_name: str, high: object) -> str | None:
-    if not isinstance(low, int | float) or not isinstance(high, int | float) or low <= high:
-        return None
-    return f"{low_name} {low:g} is above {high_name} {high:g}: swap them."

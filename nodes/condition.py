@@ -24,11 +24,13 @@ class Condition(io.ComfyNode):
             inputs=[
                 wires.Embedding.Input("embedding", tooltip="What CLIP saw, from SVD CLIP Encode."),
                 wires.ImageLatent.Input("image_latent", tooltip="The picture's latent, from SVD VAE Encode."),
-                io.Int.Input(
+                io.Float.Input(
                     "fps",
-                    default=7,
-                    min=1,
-                    max=1024,
+                    default=7.0,
+                    min=1.0,
+                    max=1024.0,
+                    step=1.0,
+                    round=0.001,
                     tooltip="Frames per second the video will be shown at; set Create Video to the same number. "
                     "Lower means more motion between frames. The model is told fps - 1, as it was trained.",
                 ),
@@ -48,7 +50,9 @@ class Condition(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, embedding: Tensor, image_latent: "ImageLatent", fps: int, motion_bucket_id: int) -> io.NodeOutput:
+    def execute(
+        cls, embedding: Tensor, image_latent: "ImageLatent", fps: float, motion_bucket_id: int
+    ) -> io.NodeOutput:
         from ..svd.conditioning import condition
 
         return io.NodeOutput(condition(embedding, image_latent, fps, motion_bucket_id))

@@ -49,8 +49,8 @@ class Decode(io.ComfyNode):
         from ..svd.memory import decoding_room
 
         check.require(cls.validate_inputs, frames_per_chunk=frames_per_chunk)
-        latents, frames = wires.from_latent(latent)
-        config, chunk = vae.module.config, min(frames_per_chunk, frames)
+        latents, clips = wires.from_latent(latent)
+        config, chunk = vae.module.config, min(frames_per_chunk, max(clips))
         height, width = (side * config.downscale for side in latents.shape[-2:])
         size = config, chunk, height, width, vae.module.dtype.itemsize
         remedy = partial(shortage.decoding, *size, vae.memory != "low")
@@ -58,5 +58,5 @@ class Decode(io.ComfyNode):
             report = progress(len(latents), work=decoding_work(config, vae.module.dtype, len(latents), height, width))
             spill = vae.memory == "low"
             room = decoding_room(device, None if vae.memory == "fast" else memory.LITTLE_ROOM, vae.free_memory())
-            images = decode(autoencoder, latents.to(device), frames, frames_per_chunk, report, room, spill)
+            images = decode(autoencoder, latents.to(device), clips, frames_per_chunk, report, room, spill)
         return io.NodeOutput(wires.to_image(images))

@@ -5,6 +5,7 @@ from typing import Any
 
 from . import check, host, wires
 from .host import io
+from .host.folders import fingerprint
 from .listing import found_by
 from .memory import MODES, choose
 
@@ -67,9 +68,7 @@ class LoadCheckpoint(io.ComfyNode):
         """Differs when a file was replaced under the same name, so that it is loaded anew."""
         if checkpoint is None:
             return None
-        path = host.checkpoint_path(checkpoint)
-        files = [path] if path.is_file() else sorted(path.rglob("*"))
-        return [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+        return fingerprint(host.checkpoint_path(checkpoint))
 
     @classmethod
     def execute(cls, checkpoint: str, precision: str, memory: str = "auto") -> io.NodeOutput:

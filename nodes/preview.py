@@ -40,7 +40,8 @@ def own_colours(config: UNetConfig) -> Colours | None:
     """The map of svd-nano, whose latents are not Stable Diffusion's; None for models that share those."""
     if config.block_out_channels != NANO_CHANNELS:
         return None
-    return Colours(torch.tensor(KERNEL).unflatten(-1, (3, 3)), torch.zeros(3))
+    kernel = torch.tensor(KERNEL, dtype=torch.float32, device="cpu").unflatten(-1, (3, 3))
+    return Colours(kernel, torch.zeros_like(kernel[:, 0, 0, 0]))
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,10 @@ class Sample(io.ComfyNode):
     def validate_inputs(
         cls, min_guidance: float | None = None, max_guidance: float | None = None, guidance: str | None = None
     ) -> check.Verdict:
-        constant = guidance == "constant"
         return check.first_problem(
             check.choice("guidance", guidance, list(SHAPES)),
             check.between("min_guidance", min_guidance, 0, 100),
             check.between("max_guidance", max_guidance, 0, 100),
-            None if constant else check.in_order("min_guidance", min_guidance, "max_guidance", max_guidance),
         )
 
     @classmethod
@@ -199,11 +197,12 @@ def _checked(sigmas: Tensor) -> Tensor:
 
 
 def _start_latent(latent: wires.Latent, frames: int, noise: Tensor) -> Tensor:
-    start, its_frames = wires.from_latent(latent)
-    if start.shape != noise.shape or its_frames != frames:
-        clips, (height, width) = len(start) // its_frames, start.shape[-2:]
+    start, clips = wires.from_latent(latent)
+    if start.shape != noise.shape or set(clips) != {frames}:
+        height, width = start.shape[-2:]
+        held = f"{len(clips)} x {clips[0]}" if len(set(clips)) == 1 else ", ".join(map(str, clips))
         raise InputError(
-            f"The latent holds {clips} x {its_frames} frames of {width} x {height} and the sampler makes "
+            f"The latent holds {held} frames of {width} x {height} and the sampler makes "
             f"{len(noise) // frames} x {frames} of {noise.shape[-1]} x {noise.shape[-2]}: "
             "set frames, and the width and height of Fit Image, to match."
         )

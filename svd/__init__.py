@@ -12,42 +12,18 @@
     pictures = to_pil(decode(models.vae, latent, frames, frames_per_chunk=14))
 """
 
-from .checkpoint import Models, load, open_checkpoint, save
-from .conditioning import Conditioning, ImageLatent, condition, encode_clip, encode_latent
-from .decoding import decode
-from .edm import align_your_steps_sigmas, karras_sigmas
-from .errors import InputError, NonFiniteError
-from .guidance import guidance_scale
-from .image import fit_image, read_picture, to_pil, to_tensor
-from .noise import clip_generators, draw_noise
-from .pipeline import StableVideoDiffusionPipeline, StableVideoDiffusionPipelineOutput
-from .sampler import Churn, sample, start
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Churn",
-    "Conditioning",
-    "ImageLatent",
-    "InputError",
-    "Models",
-    "NonFiniteError",
-    "StableVideoDiffusionPipeline",
-    "StableVideoDiffusionPipelineOutput",
-    "align_your_steps_sigmas",
-    "clip_generators",
-    "condition",
-    "decode",
-    "draw_noise",
-    "encode_clip",
-    "encode_latent",
-    "fit_image",
-    "guidance_scale",
-    "karras_sigmas",
-    "load",
-    "open_checkpoint",
-    "read_picture",
-    "sample",
-    "save",
-    "start",
-    "to_pil",
-    "to_tensor",
-]
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """These come with torch, at the first use of one. What needs no torch, such as `errors`, is had without."""
+    if find_spec(f".{name}", __name__) is None:  # a module is imported by whoever asks for it
+        public = import_module(".public", __name__)
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

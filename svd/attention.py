@@ -141,8 +141,17 @@ class SpatialBlock(nn.Module):
         it is exact to leave the queries, and the norm before them, out."""
         attention = self.attn2
         if context.shape[1] == 1:
-            return x.shifted(attention.to_out(attention.to_v(context)))
+            out = attention.to_out(attention.to_v(context))
+            return x.shifted(out + self._left_out(x, context) if torch.is_grad_enabled() else out)
         return x.plus(attention.over_context(x.norm(self.norm2), context, frames), attention.to_out[0])
+
+    def _left_out(self, x: Stream, context: Tensor) -> Tensor:
+        """0, whose gradient is 0 for the weights that one token leaves out.
+
+        For DistributedDataParallel, which waits for a gradient of every weight. One token is enough.
+        """
+        q = self.attn2.to_q(self.norm2(x.tokens[:1, :1]))
+        return (0 * q).sum() + (0 * self.attn2.to_k(context[:1])).sum()
 
 
 class TemporalBlock(SpatialBlock):
@@ -196,7 +205,7 @@ class SpatialVideoTransformer(nn.Module):
 
     def _blend(self, x: Stream, y: Stream) -> Stream:
         """The spatial and the temporal stream by their shares, with nothing left to add."""
-        spatial, temporal = self.time_mixer.shares(x.tokens.device)
+        spatial, temporal = self.time_mixer(x.tokens.device)
         vectors = [None if v is None else share * v for share, v in ((spatial, x.vector), (temporal, y.vector))]
         vector = plus(*vectors)
         if vector is not None:

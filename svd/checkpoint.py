@@ -17,7 +17,7 @@ from .errors import InputError, LayersError, shown
 from .folder import open_folder
 from .keymap import Source
 from .layout import Checkpoint, Part
-from .save import save
+from .saving import save
 from .single_file import open_file
 from .tensorfile import DTYPES, Stamp, is_finite, read_ahead, read_header, read_tensor, stamp
 from .unet import UNet

@@ -23,7 +23,7 @@ def build_clip(config: CLIPConfig) -> "CLIPVisionModelWithProjection":
         clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**config.to_json()))
     # The one buffer that no checkpoint holds, so nothing would ever move it off the meta device.
     embeddings = clip.vision_model.embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]
+    embeddings.position_ids = torch.arange(embeddings.num_positions, device="cpu")[None]
     return clip.eval()
 
 
@@ -54,5 +54,5 @@ def clip_pixels(image: Tensor, size: int = 224, mean: tuple[float, ...] = MEAN, 
 
     Not cropped: the model was trained on squashed pictures, and a centre crop tells it of another picture.
     """
-    shift, scale = torch.tensor(mean).to(image), torch.tensor(std).to(image)
+    shift, scale = image.new_tensor(mean), image.new_tensor(std)
     return (squash(image, size) - shift[:, None, None]) / scale[:, None, None]

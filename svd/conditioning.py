@@ -9,6 +9,7 @@ from torch import Tensor
 from .clip import MEAN, STD, clip_pixels
 from .errors import InputError, NonFiniteError
 from .image import rgb
+from .inference import inference
 from .vae import VAE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Conditioning:
         )
 
 
-@torch.no_grad()
+@inference
 def encode_clip(
     clip: "CLIPVisionModelWithProjection", image: Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
 ) -> Tensor:
@@ -67,7 +68,7 @@ def encode_clip(
     return _finite(clip(pixel_values=pixels.to(weight.dtype)).image_embeds[:, None], "The CLIP embedding")
 
 
-@torch.no_grad()
+@inference
 def encode_latent(
     vae: VAE, image: Tensor, noise_aug_strength: float = 0.02, noise: Tensor | None = None
 ) -> ImageLatent:
@@ -89,21 +90,24 @@ def encode_latent(
 
 
 def condition(
-    embedding: Tensor, image_latent: ImageLatent, fps: int = 7, motion_bucket_id: float = 127
+    embedding: Tensor, image_latent: ImageLatent, fps: float = 7, motion_bucket_id: float = 127
 ) -> Conditioning:
     """Brings together what a clip is told. embedding: (b n c); image_latent: of as many pictures.
 
-    The model was trained on fps - 1, so that is what is embedded. InputError on fps below 1, on a negative motion
-    bucket, and where the two encodings are not of the same number of pictures.
+    The model was trained on fps - 1, so that is what is embedded, as a sinusoid, which takes fractions (23.976) too.
+    InputError on fps below 1, on a negative motion bucket, on what is no number, and where the two encodings are not of
+    the same number of pictures.
     """
-    if fps < 1:
+    if not 1 <= fps < float("inf"):
         raise InputError(f"fps is {fps}: at least 1 is needed (7 is usual).")
-    if motion_bucket_id < 0:
+    if not 0 <= motion_bucket_id < float("inf"):
         raise InputError(f"motion_bucket_id is {motion_bucket_id}: it is 0 or above (127 is usual).")
     pictures, latents = len(embedding), len(image_latent.latent)
     if pictures != latents:
         raise InputError(f"There are {pictures} CLIP embeddings but {latents} latents: encode the same pictures twice.")
-    scalars = torch.tensor([fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32)
+    scalars = torch.tensor(
+        [fps - 1, motion_bucket_id, image_latent.noise_aug_strength], dtype=torch.float32, device="cpu"
+    )
     return Conditioning(embedding, image_latent.latent, scalars.repeat(pictures, 1))
 
 

@@ -5,13 +5,14 @@ frames at a time: its convolutions see one place only, and its norms, which see 
 first pass over the pieces and are applied in a second. So nothing is larger than the clip's own feature map but that.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from .config import VAEConfig
 from .errors import InputError, NonFiniteError
+from .inference import inference
 from .kernels import group_norm, temporal_conv, temporal_conv_onto
 from .kernels.group_norm import Moments, factors, scaled
 from .layers import TimeResBlock, Upsample, as_clip, as_images, share
@@ -21,11 +22,11 @@ FEWEST = 1024  # places worth a piece
 MAPS = 6  # feature maps that a block holds at once beside its input and its result
 
 
-@torch.no_grad()
+@inference
 def decode(
     vae: VAE,
     latent: Tensor,
-    frames: int,
+    frames: int | Sequence[int],
     frames_per_chunk: int | None = None,
     callback: Callable[[int, int], None] | None = None,
     room: int | None = None,
@@ -33,6 +34,7 @@ def decode(
 ) -> Tensor:
     """The sampler's latent to frames: (b t) c h w -> (b t) 3 H W fp32 in 0..1.
 
+    frames: of every clip; or of each, where they differ.
     `frames_per_chunk` is part of the result: the temporal layers see one chunk at a time, and a chunk never spans two
     clips. None decodes each clip whole. `room` is not: a chunk that needs more bytes for its temporary tensors is
     decoded in pieces, with the same pixels; `spill` then also parks feature maps in main memory. callback(frames done,
@@ -40,12 +42,11 @@ def decode(
     InputError on a chunk below 1 or frames that do not fit; NonFiniteError names the frames in which NaN or infinity
     appeared.
     """
-    if frames < 1 or len(latent) % frames:
-        raise InputError(f"{len(latent)} latents are no whole clips of {frames} frames.")
-    size = frames if frames_per_chunk is None else frames_per_chunk
+    clips = _clips(len(latent), frames)
+    size = max(clips) if frames_per_chunk is None else frames_per_chunk
     if size < 1:
         raise InputError(f"frames_per_chunk is {size}: decode at least 1 frame at a time (14 is usual).")
-    chunks = [chunk for clip in latent.split(frames) for chunk in clip.split(size)]
+    chunks = [chunk for clip in latent.split(clips) for chunk in clip.split(size)]
     decoded: list[Tensor] = []
     done = 0
     for chunk in chunks:
@@ -61,9 +62,18 @@ def decode(
     return torch.cat(decoded)
 
 
+def _clips(latents: int, frames: int | Sequence[int]) -> list[int]:
+    """How many frames each clip has."""
+    clips = [frames] * (latents // max(frames, 1)) if isinstance(frames, int) else list(frames)
+    if not clips or min(clips) < 1 or sum(clips) != latents:
+        raise InputError(f"{latents} latents are no whole clips of {frames} frames.")
+    return clips
+
+
 def _decode(vae: VAE, z: Tensor, room: int | None, spill: bool) -> Tensor:
-    """One chunk of one clip, whole if the room allows it."""
-    if room is None or room >= whole(vae.config, len(z), z.shape[-2], z.shape[-1], vae.dtype.itemsize):
+    """One chunk of one clip, whole if the room allows it, or if hooks bring the weights: those want whole calls."""
+    brought = any(p.is_meta for p in vae.decoder.parameters())
+    if brought or room is None or room >= whole(vae.config, len(z), z.shape[-2], z.shape[-1], vae.dtype.itemsize):
         return vae.decode(z, frames=len(z))
     return decode_in_pieces(vae, z, len(z), room, spill)
 
@@ -77,7 +87,7 @@ def whole(config: VAEConfig, frames: int, height: int, width: int, itemsize: int
     return 4 * frames * places * config.block_out_channels[:2][-1] * itemsize
 
 
-@torch.no_grad()
+@inference
 def decode_in_pieces(vae: VAE, latent: Tensor, frames: int, room: int, spill: bool = False) -> Tensor:
     """What vae.decode(latent, frames) gives, (b t) c h w -> (b t) 3 H W, with temporary tensors of about `room` bytes.
 

@@ -5,6 +5,8 @@ SVD: Blattmann et al., "Stable Video Diffusion", arXiv:2311.15127, appendix D. T
 Tables are computed in float64 and returned in fp32 on the CPU.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from .errors import InputError
 SIGMA_MIN = 0.002
 SIGMA_MAX = 700.0
 RHO = 7.0
+FP64: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}  # whatever torch's defaults are
 LATENT_SCALE = 0.18215  # makes VAE latents unit variance, as sigma_data = 1 asks
 
 # "Align Your Steps", Sabour et al., arXiv:2404.14507: the published 10-step schedule for SVD.
@@ -25,7 +28,7 @@ def karras_sigmas(steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = S
     Returns (steps + 1,). One step is the jump from sigma_max to 0. InputError on numbers that make no schedule.
     """
     _check(steps, sigma_min, sigma_max, rho)
-    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+    ramp = torch.linspace(0, 1, steps, **FP64)
     max_root, min_root = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return _end_at_zero((max_root + ramp * (min_root - max_root)) ** rho)
 
@@ -37,10 +40,10 @@ def align_your_steps_sigmas(steps: int, sigma_min: float = SIGMA_MIN, sigma_max:
     Other ends stretch the table in log sigma. Returns (steps + 1,). InputError on numbers that make no schedule.
     """
     _check(steps, sigma_min, sigma_max, RHO)
-    table = torch.tensor(ALIGN_YOUR_STEPS, dtype=torch.float64).log()
-    low, high = torch.tensor([sigma_min, sigma_max], dtype=torch.float64).log()
+    table = torch.tensor(ALIGN_YOUR_STEPS, **FP64).log()
+    low, high = torch.tensor([sigma_min, sigma_max], **FP64).log()
     table = low + (table - table[-1]) * (high - low) / (table[0] - table[-1])
-    position = torch.linspace(0, len(table) - 1, steps + 1, dtype=torch.float64)
+    position = torch.linspace(0, len(table) - 1, steps + 1, **FP64)
     below = position.floor().clamp(max=len(table) - 2).long()
     log_sigmas = torch.lerp(table[below], table[below + 1], position - below)
     return _end_at_zero(log_sigmas[:-1].exp())

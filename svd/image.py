@@ -3,73 +3,46 @@
 A tensor picture is (b, c, h, w) fp32 in 0..1; the networks see three channels.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import picturefile
 from .errors import InputError
+from .pixels import eight_bits, upright
 
 FITS = ("crop", "pad", "stretch")
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """Reads a picture file as RGB: rotated as its EXIF says, transparency on white, an animation's first frame.
+    """Reads a picture file as RGB, known by its content: turned as its EXIF says, in sRGB, transparency on white.
 
+    Of an animation, or of several pictures in a file, the first.
     InputError when the file is missing, is no picture, or is damaged.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give a picture in it.")
-    if not path.is_file():
-        raise InputError(f"There is no picture at {path}: check the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                return to_rgb(picture)
-    except InputError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError(f"{path.name} has too many pixels to open safely: make it smaller first.") from None
-    except Exception as error:  # Pillow's readers raise many kinds on a damaged file
-        raise InputError(f"{path.name} cannot be read as a picture ({error}): save it again as PNG or JPEG.") from None
+    return to_rgb(picturefile.read(Path(path), 1).frames[0])
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow picture as 8-bit RGB: EXIF rotation applied, transparency composited on white, 16 bits scaled to 8."""
-    if 0 in picture.size:
-        raise InputError(f"The picture is {picture.width} x {picture.height}: it has no pixels.")
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _deep_grey_to_rgb(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+    """Any Pillow picture as 8-bit RGB: EXIF rotation applied, transparency composited on white, 16 bits scaled to 8.
 
-
-def _deep_grey_to_rgb(picture: Image.Image) -> Image.Image:
-    """Pillow's modes I;16, I and F hold one deep channel, which its own conversion would clip at 255.
-
-    I;16 is white at 65535. I and F do not say where: at 1, 255 or 65535, whichever is the first to hold all values.
+    Its numbers are taken as they are, whatever its profile, as diffusers does; `read_picture` heeds profiles.
     """
-    grey = np.asarray(picture, dtype=np.float64)
-    if not np.isfinite(grey).all():
-        raise InputError("The picture contains NaN or infinite values: export it again.")
-    full = 65535 if picture.mode.startswith("I;16") or grey.max() > 255 else 255 if grey.max() > 1 else 1
-    eight_bits = (grey / full * 255).round().clip(0, 255).astype(np.uint8)
-    return Image.fromarray(eight_bits).convert("RGB")
+    picture = eight_bits(upright(picture))
+    if picture.mode == "RGB":
+        return picture
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """A Pillow picture as (1, 3, h, w) fp32 in 0..1."""
-    pixels = np.asarray(to_rgb(picture), dtype=np.float32) / 255
+    pixels = np.array(to_rgb(picture), dtype=np.float32)
+    pixels /= 255  # in place: a large picture takes a gibibyte
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 
@@ -163,10 +136,10 @@ def squash(image: Tensor, size: int) -> Tensor:
 def _gaussian(factor: float) -> Tensor:
     """kornia's blur kernel for a shrink by `factor`; a single 1, no blur, where there is no shrink."""
     if factor <= 1:
-        return torch.ones(1)
+        return torch.ones(1, dtype=torch.float32, device="cpu")
     sigma = max((factor - 1) / 2, 0.001)
     width = int(max(4 * sigma, 3)) | 1  # odd
-    x = torch.arange(width, dtype=torch.float32) - width // 2
+    x = torch.arange(width, dtype=torch.float32, device="cpu") - width // 2
     weights = torch.exp(-(x**2) / (2 * sigma**2))
     return weights / weights.sum()
 

@@ -55,8 +55,8 @@ class TimeMixer(nn.Module):
         super().__init__()
         self.mix_factor = nn.Parameter(torch.zeros(1))
 
-    def shares(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The spatial and the temporal branch's share, fp32."""
+    def forward(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The spatial and the temporal branch's share, fp32. Called, so that hooks can bring the factor."""
         factor = share(self.mix_factor, device)
         return factor, 1 - factor
 
@@ -145,7 +145,7 @@ class VideoResBlock(ResBlock):
     ) -> tuple[Tensor, Tensor | None]:
         """(b t) c_in h w -> (b t) c_out h w, and its moments; add and moments are ResBlock's."""
         x, moments = super().forward(x, emb, add, moments)
-        _, temporal = self.time_mixer.shares(x.device)
+        _, temporal = self.time_mixer(x.device)
         blend, moments = self.time_stack(as_clip(x, frames), temporal, emb, moments)
         return as_images(blend, x.shape[-2]), moments
 

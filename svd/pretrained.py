@@ -1,5 +1,6 @@
 """What comes with a model beside its weights: a diffusers folder's small configs, and the folder behind a model id."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -31,15 +32,19 @@ class Scheduler:
         InputError when it asks for another schedule or parametrisation than SVD's.
         """
         path = model_folder(folder) / "scheduler/scheduler_config.json"
-        values = read_json(path) if path.is_file() else {}
+        return cls.from_config(read_json(path) if path.is_file() else {}, path.name)
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any], where: str) -> Self:
+        """The same of a config that is at hand; `where` it comes from."""
         for name, value in SVD_SCHEDULE.items():
             if values.get(name, value) != value:
-                raise InputError(f"{path.name} has {name} = {shown(values[name], 40)}, but SVD needs {value!r}.")
+                raise InputError(f"{where} has {name} = {shown(values[name], 40)}, but SVD needs {value!r}.")
         given = {name: value for name, value in values.items() if value is not None}
         low, high = given.get("sigma_min", SIGMA_MIN), given.get("sigma_max", SIGMA_MAX)
         if not all(_between(sigma, 1e-9, MOST_SIGMA) for sigma in (low, high)):
             ends = f"sigma_min = {shown(low, 40)} and sigma_max = {shown(high, 40)}"
-            raise InputError(f"{path.name} has {ends}, which must be numbers above 0, at most {MOST_SIGMA:,.0f}.")
+            raise InputError(f"{where} has {ends}, which must be numbers above 0, at most {MOST_SIGMA:,.0f}.")
         karras_sigmas(1, low, high)  # refuses numbers that make no schedule
         return cls(low, high)
 

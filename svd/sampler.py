@@ -16,10 +16,12 @@ from .conditioning import Conditioning
 from .edm import c_in, c_noise, c_out, c_skip
 from .errors import NonFiniteError
 from .guidance import guide
+from .inference import inference
 from .noise import draw_noise
 from .unet import UNet
 
 Callback = Callable[[int, int, Tensor], None]  # step 1..total, total, denoised estimate (b t) c h w
+Scale = Tensor | Callable[[], Tensor]
 OnState = Callable[[int, Tensor], Tensor]  # step 1..total, state after it (b t) c h w -> the state to go on with
 
 
@@ -46,13 +48,13 @@ def start(noise: Tensor, sigma: Tensor, latent: Tensor | None = None) -> Tensor:
     return noise * (1 + sigma**2).sqrt() if latent is None else latent + sigma * noise
 
 
-@torch.no_grad()
+@inference
 def sample(
     unet: UNet,
     conditioning: Conditioning,
     x: Tensor,
     sigmas: Tensor,
-    scale: Tensor,
+    scale: Scale,
     *,
     churn: Churn = Churn(),
     generators: Sequence[torch.Generator] = (),
@@ -63,12 +65,13 @@ def sample(
     """Denoises x from sigmas[0] to sigmas[-1].
 
     x: (b t) c h w at noise level sigmas[0] (see `start`), on the network's device. sigmas: (steps + 1,), falling.
-    scale: (t,) guidance of every frame. generators: one per clip, for churn. halves: guidance's two halves run one
-    after the other, in half the memory. Returns the latent, (b t) c h w fp32.
+    scale: guidance of every frame, (t,) or (b t), or a function that is asked for it at every step. generators: one per
+    clip, for churn. halves: guidance's two halves run one after the other, in half the memory. Returns the latent,
+    (b t) c h w fp32.
     NonFiniteError names the step after which NaN or infinity appeared.
     """
-    frames = len(scale)
-    denoise = guided_denoiser(unet, conditioning.to(x.device, unet.dtype), scale.to(x.device), halves)
+    frames = len(x) // len(conditioning.context)
+    denoise = guided_denoiser(unet, conditioning.to(x.device, unet.dtype), frames, halves)
     x, sigmas = x.float(), sigmas.to(x.device)
     steps = len(sigmas) - 1
     for step, (sigma, next_sigma) in enumerate(pairwise(sigmas), start=1):
@@ -77,7 +80,7 @@ def sample(
             noise = draw_noise(generators, frames, *x.shape[1:]).to(x.device)
             x = x + (sigma_hat**2 - sigma**2).sqrt() * churn.s_noise * noise
 
-        denoised = denoise(x, sigma_hat)
+        denoised = denoise(x, sigma_hat, scale() if callable(scale) else scale)
         d = (x - denoised) / sigma_hat
         x = x + (next_sigma - sigma_hat) * d
 
@@ -90,28 +93,28 @@ def sample(
 
 
 def guided_denoiser(
-    unet: UNet, conditioning: Conditioning, scale: Tensor, halves: bool = False
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """D(x; sigma) of the guided model. Both halves of guidance go through the network as one batch, or one by one.
+    unet: UNet, conditioning: Conditioning, frames: int, halves: bool = False
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """D(x; sigma, scale) of the guided model. Guidance's two halves go through the network as one batch, or one by one.
 
     Where every frame's scale is 1 the unconditional half cancels, and is not computed. The picture's latent stands
     beside the noisy one as the VAE gave it, scaled neither to unit variance nor by c_in: so the model was trained.
     """
-    frames, clips = len(scale), len(conditioning.context)
-    told = [conditioning]
-    if bool((scale != 1).any()):
-        uncond = conditioning.unconditional()
-        told = [uncond, conditioning] if halves else [uncond.cat(conditioning)]
-    concats = [each.concat.repeat_interleave(frames, dim=0) for each in told]
-    frame_scale = scale.repeat(clips)[:, None, None, None]
+    clips = len(conditioning.context)
 
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+    def denoise(x: Tensor, sigma: Tensor, scale: Tensor) -> Tensor:
+        told = [conditioning]
+        if bool((scale != 1).any()):
+            uncond = conditioning.unconditional()
+            told = [uncond, conditioning] if halves else [uncond.cat(conditioning)]
         x_in = (c_in(sigma) * x).to(unet.dtype)
         outputs: list[Tensor] = []  # EDM's F, of one half each
-        for each, concat in zip(told, concats, strict=True):
+        for each in told:
+            concat = each.concat.repeat_interleave(frames, dim=0)
             batch = torch.cat([x_in.repeat(len(concat) // len(x_in), 1, 1, 1), concat], dim=1)
             v = unet(batch, c_noise(sigma), each.context, each.scalars, frames).float()
             outputs += v.split(len(x))
+        frame_scale = scale.to(x.device).expand(clips, frames).reshape(-1, 1, 1, 1)
         v = guide(outputs[0], outputs[1], frame_scale) if len(outputs) == 2 else outputs[0]
         # Guiding F is the same as guiding D, which is c_skip x + c_out v for both.
         return c_skip(sigma) * x + c_out(sigma) * v

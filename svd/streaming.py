@@ -53,7 +53,7 @@ class Packed:
         weights = [(p, p.data.clone()) for p in layer.parameters()]  # a clone lies densely
         size = sum(_aligned(weight.nbytes) for _, weight in weights)
         with torch.inference_mode(False):
-            self.memory = torch.empty(size, dtype=torch.uint8, pin_memory=page_locked)
+            self.memory = torch.empty(size, dtype=torch.uint8, device="cpu", pin_memory=page_locked)
         at = 0
         for p, weight in weights:
             self.places.append((p, at, at + weight.nbytes, weight.to("meta")))

@@ -177,7 +177,7 @@ def read_tensor(file: BinaryIO, name: str, entry: Entry, third: int | None = Non
     if third is not None:
         size = (stop - start) // 3
         start, stop, shape = start + third * size, start + (third + 1) * size, (shape[0] // 3, *shape[1:])
-    data = torch.empty(stop - start, dtype=torch.uint8)
+    data = torch.empty(stop - start, dtype=torch.uint8, device="cpu")
     try:
         file.seek(start)
         count = file.readinto(data.numpy())  # type: ignore[attr-defined]

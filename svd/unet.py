@@ -113,6 +113,11 @@ class UNet(nn.Module):
         """What the network computes in: x and context come in it."""
         return next(self.parameters()).dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, x: Tensor, c_noise: Tensor, context: Tensor, scalars: Tensor, frames: int) -> Tensor:
         """(b t) c_in h w -> (b t) c_out h w
 

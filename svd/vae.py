@@ -197,6 +197,11 @@ class VAE(nn.Module):
         """The decoder's precision."""
         return self.decoder.conv_in.weight.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def encode(self, image: Tensor) -> Tensor:
         """Pictures in -1..1 to the mode of their latents, n 3 H W -> n c h w, not scaled, in the encoder's dtype."""
         x = image.to(self.encoder.conv_in.weight.dtype).contiguous(memory_format=torch.channels_last)

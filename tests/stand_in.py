@@ -65,26 +65,35 @@ def drawn(text: str) -> bytes:
 
 
 class StandIn:
-    """The server. `rendered` counts what was made, by (picture, seed)."""
+    """The server. `rendered` counts what was made, by (picture, seed), and `saved` how often each node kept something.
 
-    def __init__(self) -> None:
+    host: where it listens.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.rendered: Counter[tuple[Any, Any]] = Counter()
+        self.saved: Counter[str] = Counter()
         self.uploads: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
         self.fails_on: set[int] = set()  # seeds
         self.refuses = False
+        self.refuses_outputs: dict[str, Any] = {}  # a node's id to its fault: the rest of the workflow runs
+        self.forgets: set[str] = set()  # nodes that keep nothing, without a word
         self.allowed: int | None = None  # so many are rendered, then what is queued waits
         self.away = False
         self.login = ""  # name:password that every request must bring
         self.odd: dict[str, tuple[bytes, int]] = {}  # what comes instead, by the first part of the path
         self.prompts: dict[str, Any] = {}
+        self.outputs: dict[str, list[str]] = {}  # of each prompt, the nodes that are to keep something
+        self.requests: list[tuple[str, dict[str, str]]] = []  # paths and headers of all that was asked
         self._sockets: dict[str, socket.socket] = {}
         self._lock = threading.RLock()
         self.restart()
         handler = type("Bound", (_Handler,), {"stand_in": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = ThreadingHTTPServer((host, 0), handler)
         self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -105,6 +114,7 @@ class StandIn:
 
     def connect(self, client: str, connection: socket.socket) -> None:
         self._sockets[client] = connection
+        self.tell(client, "status", {"status": {"exec_info": {"queue_remaining": len(self.waiting)}}})
 
     def close(self) -> None:
         self._closed = True
@@ -112,10 +122,17 @@ class StandIn:
         self._http.shutdown()
         self._http.server_close()
 
-    def put(self, prompt_id: str, prompt: Any, client: str) -> None:
+    def put(self, prompt_id: str, prompt: Any, client: str, outputs: list[str] | None = None) -> None:
         with self._lock:
             self.prompts[prompt_id] = prompt
+            every = [id for id, node in prompt.items() if "Save" in node["class_type"]]
+            self.outputs[prompt_id] = every if outputs is None else outputs
             self.waiting.append((prompt_id, prompt, client))
+
+    def queued(self, prompt_id: str, prompt: Any) -> list[Any]:
+        """As the editor's queue and history have it: number, id, workflow, more data, nodes that keep something."""
+        number = list(self.prompts).index(prompt_id)
+        return [number, prompt_id, prompt, {}, self.outputs[prompt_id]]
 
     def delete(self, ids: list[str]) -> None:
         with self._lock:
@@ -153,7 +170,9 @@ class StandIn:
                 return
             picture = self.uploads.get(kinds["LoadImage"][1]["image"])
             self.rendered[hashlib.sha256(picture or b"").hexdigest(), inputs["seed"]] += 1
-            outputs = {id: {"images": self._save(node)} for id, node in prompt.items() if "Save" in node["class_type"]}
+            keeping = [id for id in self.outputs[prompt_id] if id not in self.forgets]
+            self.saved.update(keeping)
+            outputs = {id: {"images": self._save(prompt[id])} for id in keeping}
             self._end(job, "execution_success", {}, outputs)
 
     def _save(self, node: Any) -> list[dict[str, str]]:
@@ -172,9 +191,12 @@ class StandIn:
         messages = [["execution_start", {"timestamp": 1000}], [kind, data | {"timestamp": 3500}]]
         well = kind == "execution_success"
         status = {"status_str": "success" if well else "error", "completed": well, "messages": messages}
-        self.history[prompt_id] = {"outputs": outputs or {}, "status": status}
+        queued = self.queued(prompt_id, job[1])
+        self.history[prompt_id] = {"prompt": queued, "outputs": outputs or {}, "status": status}
         self.running = None
         self.tell(client, "executing", {"node": None, "prompt_id": prompt_id})
+        for every in list(self._sockets):
+            self.tell(every, "status", {"status": {"exec_info": {"queue_remaining": len(self.waiting)}}})
 
     def tell(self, client: str, kind: str, data: dict[str, Any]) -> None:
         text = json.dumps({"type": kind, "data": data}).encode()
@@ -195,6 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -207,20 +231,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server, url = self.stand_in, urlsplit(self.path)
+        server.requests.append((self.path, dict(self.headers)))
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if server.away:
             self.reply(status=503)
         elif self.odd:
             self.reply(*self.odd)
+        elif url.path == "/ws" and self.headers["Upgrade"] != "websocket":
+            self.reply(b"No WebSocket UPGRADE hdr", 400)
         elif url.path == "/ws":
             self._upgrade(query["clientId"])
         elif url.path == "/object_info":
             self.reply(INFOS)
         elif url.path == "/queue":
-            running = [server.running] if server.running else []
-            self.reply(
-                {"queue_running": [[0, *r] for r in running], "queue_pending": [[0, *r] for r in server.waiting]}
-            )
+            running, waiting = [server.running] if server.running else [], list(server.waiting)
+            lines = ([server.queued(*job[:2]) for job in jobs] for jobs in (running, waiting))
+            self.reply(dict(zip(("queue_running", "queue_pending"), lines, strict=True)))
         elif url.path.startswith("/history/"):
             id = url.path.rpartition("/")[2]
             self.reply({id: server.history[id]} if id in server.history else {})
@@ -232,18 +258,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         server, body = self.stand_in, self.rfile.read(int(self.headers["Content-Length"]))
+        path = urlsplit(self.path).path
+        server.requests.append((self.path, dict(self.headers)))
         if server.away:
             self.reply(status=503)
         elif self.odd:
             self.reply(*self.odd)
-        elif self.path == "/upload/image":
+        elif path == "/upload/image":
             self._upload(body)
-        elif self.path == "/prompt":
+        elif path == "/prompt":
             self._prompt(json.loads(body))
-        elif self.path == "/queue":
+        elif path == "/queue":
             server.delete(json.loads(body)["delete"])
             self.reply()
-        elif self.path == "/interrupt":
+        elif path == "/interrupt":
             server.interrupt(json.loads(body)["prompt_id"])
             self.reply()
         else:
@@ -266,8 +294,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply({"error": {"message": "no"}, "node_errors": faults}, 400)
             return
         id = asked.get("prompt_id") or f"own-{len(self.stand_in.prompts)}"
-        self.stand_in.put(id, asked["prompt"], asked.get("client_id", ""))
-        self.reply({"prompt_id": id, "number": 1, "node_errors": {}})
+        faults = {
+            node: {"class_type": "x", "dependent_outputs": [node], "errors": [error]}
+            for node, error in self.stand_in.refuses_outputs.items()
+        }
+        wanted = asked.get("partial_execution_targets")
+        outputs = [node for node in asked["prompt"] if "Save" in asked["prompt"][node]["class_type"]]
+        outputs = [node for node in outputs if node not in faults and (wanted is None or node in wanted)]
+        if faults and not outputs:
+            self.reply({"error": {"message": "no"}, "node_errors": faults}, 400)
+            return
+        self.stand_in.put(id, asked["prompt"], asked.get("client_id", ""), outputs)
+        self.reply({"prompt_id": id, "number": 1, "node_errors": faults})
 
     def _upgrade(self, client: str) -> None:
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -285,8 +323,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stand_in() -> Iterator[StandIn]:
-    server = StandIn()
+def stand_in(host: str = "127.0.0.1") -> Iterator[StandIn]:
+    server = StandIn(host)
     try:
         yield server
     finally:

@@ -661,7 +661,7 @@ def test_a_disk_that_refuses_leaves_the_old_one(models, tmp_path, monkeypatch, n
 
     path = tmp_path / name
     save(models, path, layout)
-    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("os.fsync", full)
     other = preset_models("tiny", seed=5)
     with pytest.raises(OSError, match="No space left"):
         save(other, path, layout, overwrite=True)

@@ -9,7 +9,8 @@ import pytest
 from tiny_files import ROOT, checkpoint, picture
 
 from svd_nodes.bench import citizenship
-from svd_nodes.headless.checkpoints import find, inspect
+from svd_nodes.headless.checkpoints import inspect
+from svd_nodes.headless.request import find
 
 LOOK = """
 import gc, logging, os, signal, socket, sys, threading, warnings
@@ -51,7 +52,8 @@ def test_importing_the_nodes_brings_in_nothing_heavy():
 def test_inspect_needs_no_transformers(tmp_path):
     checkpoint(tmp_path)
     told = python(
-        "from svd_nodes.headless.checkpoints import find, inspect",
+        "from svd_nodes.headless.checkpoints import inspect",
+        "from svd_nodes.headless.request import find",
         "from pathlib import Path",
         "inspect(find('tiny.safetensors', [Path()]))",
         "print('transformers' in sys.modules)",

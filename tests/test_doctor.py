@@ -62,7 +62,7 @@ def test_it_prints_what_is_installed_and_found():
     report = json.loads(run("--json"))
     assert list(report) == ["versions", "devices", "kernels", "checkpoints", "editor"]
     assert report["versions"]["svd-nodes"] == f"{PROJECT['project']['version']}, in {doctor.PACK}"
-    assert report["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(report["versions"]["torch"])  # older wheels do not tell "+cu124"
     assert set(doctor.PACKAGES) < set(report["versions"])
     assert "cores" in report["devices"]["cpu"]
     assert report["checkpoints"][NANO].startswith("Stable Video Diffusion, single file, fp16")
@@ -135,7 +135,7 @@ def test_what_fails_takes_its_own_line(one_card, monkeypatch):
     report = json.loads(run("--json"))
     assert report["devices"] == report["kernels"] == {"all": "not found out (RuntimeError: driver too old)"}
     assert report["versions"]["svd-nodes"].startswith("not found out")
-    assert report["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(report["versions"]["torch"])  # older wheels do not tell "+cu124"
     assert report["checkpoints"] == {"all": "not found out (RuntimeError: driver too old)"}
     assert "driver too old" in run()
 
@@ -183,6 +183,7 @@ def test_a_broken_installation_gets_its_report(package, folder):
         assert "libcudart.so.12" in done.stdout
 
 
+@pytest.mark.slow
 def test_names_that_a_terminal_cannot_show_end_nothing(folder):
     (folder / "mine").mkdir()
     (folder / "mine" / "ü☃.safetensors").write_bytes(b"")

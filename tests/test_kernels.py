@@ -97,6 +97,7 @@ def test_group_norm_of_clips(clip, h, w, count, width, adds, seed):
         )
 
 
+@pytest.mark.slow
 @many
 @given(clips, side, side, groups, width_of_group, st.booleans(), st.booleans(), st.integers(0, 2), seeds)
 def test_a_sum_and_the_norm_that_follows_it(clip, h, w, count, width, adds, shares, after, seed):
@@ -152,6 +153,7 @@ def test_group_norm_in_many_pieces_far_from_zero():
     assert relative(result.cpu(), exact) <= 2e-4  # fp32 holds such values to 6e-5 of a deviation
 
 
+@pytest.mark.slow
 @many
 @given(clips, st.integers(1, 30), st.sampled_from([32, 64, 96, 320, 1280]), st.integers(0, 5), seeds)
 def test_layer_norm(clip, tokens, c, adds, seed):
@@ -176,6 +178,7 @@ def test_mix(clip, h, w, c, adds, seed):
         agree(mix, x, y, torch.rand(1), torch.rand(1), add, dtype=dtype)
 
 
+@pytest.mark.slow
 @many
 @given(st.integers(1, 6), side, side, st.integers(2, 140), st.integers(2, 140), st.integers(0, 3), seeds)
 def test_two_maps_side_by_side_and_the_norm_that_follows(n, h, w, a, b, adds, seed):
@@ -223,6 +226,7 @@ def test_temporal_attention_reads_slices_of_one_product():
     assert relative(fast.cpu(), plain) <= (2e-6 if DEVICE == "cpu" else 5e-3)
 
 
+@pytest.mark.slow
 @many
 @given(
     st.integers(1, 3), side, st.integers(1, 40), st.sampled_from([5, 64]), st.sampled_from([3, 72]),
@@ -255,6 +259,7 @@ def test_upsample_conv_of_an_odd_size_is_the_plain_one():
     agree(upsample_conv, maps(1, 8, 3, 5), conv, 5, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "s", "most"), [(1, 1, 1), (2, 35, 10), (2, 35, 200), (1, 2050, 2**25)])
 def test_wide_attention(n, s, most, monkeypatch):
     """One query at a time, a few, and all at once; the largest scores are far above the others."""
@@ -265,6 +270,7 @@ def test_wide_attention(n, s, most, monkeypatch):
         agree(wide_attention, q * 3, k, v, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
+@pytest.mark.slow
 @settings(many, max_examples=10)
 @given(clips, side, side, st.sampled_from([16, 48, 80]), st.sampled_from([16, 64, 136]), seeds)
 def test_temporal_conv(clip, h, w, c_in, c_out, seed):
@@ -331,6 +337,7 @@ def test_attention_of_hopper(n, tokens, heads, dtype):
     agree(spatial_attention, 3 * q, k, v, heads, dtype=dtype, tolerance=2 * EXACT[dtype])
 
 
+@pytest.mark.slow
 def test_what_is_built_ahead_runs():
     """On little data, every kernel and what the libraries have to load."""
     build = sys.modules[f"{KERNELS}.build"]
@@ -341,6 +348,7 @@ def test_what_is_built_ahead_runs():
     assert taken >= {"geglu", "layer_norm", "temporal_attention"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton brings its assembler for Linux alone.")
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_without_spilling(capability, tmp_path):

@@ -129,6 +129,7 @@ def test_streamed_weights_give_the_same_bits(name):
     assert {p.untyped_storage().data_ptr() for p in layers} == packed, "nothing is held twice"
 
 
+@pytest.mark.slow
 def test_nothing_of_a_layer_is_used_once_it_has_worked():
     """Its memory is then another layer's: here it holds NaN before and after."""
     config = UNET_CONFIGS["four levels"]

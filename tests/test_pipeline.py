@@ -1,6 +1,7 @@
 """The drop-in pipeline against diffusers' own, on the same folder of random weights."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from svd_nodes.svd import InputError, StableVideoDiffusionPipeline, save
 from svd_nodes.svd.config import VAEConfig
+from svd_nodes.svd.placement import Placement
 from svd_nodes.tools.random_checkpoint import PRESETS, random_models
 
 SIZE = {"height": 32, "width": 48, "num_frames": 3, "num_inference_steps": 3, "decode_chunk_size": 3}
@@ -97,6 +99,9 @@ CALLS = {
     "one step": (1, {"num_inference_steps": 1}),
     "own sigmas": (1, {"sigmas": [500.0, 20.0, 1.0, 0.05, 0.0]}),
     "another number of frames": (1, {"num_frames": 5, "decode_chunk_size": 5}),
+    "guidance that falls": (1, {"min_guidance_scale": 4.0, "max_guidance_scale": 1.5}),
+    "guidance below one": (1, {"min_guidance_scale": 0.2, "max_guidance_scale": 0.9}),
+    "film's frames per second": (1, {"fps": 23.976}),
 }
 
 
@@ -170,6 +175,61 @@ def test_the_callback_sees_and_may_replace_the_latents(theirs, ours):
     assert relative(result, expected) <= 1e-5
 
 
+GUIDANCE = {
+    "a number": lambda pipe, step: 1.5 + step,
+    "what it was, stronger": lambda pipe, step: pipe.guidance_scale * 1.5,
+    "of every frame": lambda pipe, step: torch.tensor([1.0, 4.0, 2.0]).view(1, 3, 1, 1, 1),
+    "at the last step alone": lambda pipe, step: 3.5 if step == 1 else pipe._guidance_scale,
+}
+
+
+@pytest.mark.parametrize("name", GUIDANCE)
+def test_guidance_set_in_a_callback_is_heeded_at_every_step(name, theirs, ours):
+    def on_step_end(pipe, step, timestep, tensors):
+        pipe._guidance_scale = GUIDANCE[name](pipe, step)
+        return tensors
+
+    arguments = {**SIZE, "max_guidance_scale": 6.0, "output_type": "latent"}
+    runs = [
+        pipe(picture(0), generator=torch.manual_seed(1), callback_on_step_end=callback, **arguments).frames
+        for pipe, callback in ((theirs, on_step_end), (ours, on_step_end), (ours, None))
+    ]
+    assert relative(runs[1], runs[0]) <= 1e-5
+    assert relative(runs[2], runs[0]) > 1e-4
+
+
+def test_guidance_may_begin_and_end_between_the_steps(ours):
+    """Which diffusers, having encoded the picture once or twice before, cannot."""
+    seen, guided = [], []
+    ours.unet.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+
+    def on_step_end(pipe, step, timestep, tensors):
+        pipe._guidance_scale = torch.tensor([1.0, 2.0, 3.0]) if step == 0 else 0.5
+        guided.append(pipe.do_classifier_free_guidance)
+
+    ours(picture(0), callback_on_step_end=on_step_end, max_guidance_scale=1.0, **SIZE)
+    assert (seen, guided) == ([3, 6, 3], [True, False, False])
+
+
+@pytest.mark.parametrize("scale", [float("nan"), torch.ones(7), torch.ones(2, 3)])
+def test_guidance_that_does_not_fit_the_clip(ours, scale):
+    with pytest.raises(InputError, match="guidance scale"):
+        ours(picture(0), callback_on_step_end=lambda pipe, *_: setattr(pipe, "_guidance_scale", scale), **SIZE)
+
+
+def test_the_output_is_used_as_diffusers_output_is(theirs, ours):
+    arguments = {**SIZE, "output_type": "np", "num_inference_steps": 1}
+    expected, output = (pipe(picture(0), generator=torch.manual_seed(1), **arguments) for pipe in (theirs, ours))
+    assert type(output).__name__ == type(expected).__name__
+    uses = (lambda o: o["frames"], lambda o: o[0], lambda o: o.frames, lambda o: o.to_tuple()[0], lambda o: o[:1][0])
+    for use in (*uses, lambda o: dict(**o)["frames"], lambda o: o.get("frames"), lambda o: next(iter(o.values()))):
+        assert np.abs(use(output) - use(expected)).max() <= 1e-4
+    assert list(output) == list(expected) == list(output.keys()) == ["frames"]
+    assert pickle.loads(pickle.dumps(output)).frames.shape == output.frames.shape
+    with pytest.raises(KeyError):
+        output["videos"]
+
+
 def test_defaults_come_from_the_model(ours):
     frames = ours(picture(0), height=None, width=None, num_inference_steps=1, generator=torch.manual_seed(0)).frames
     assert [frame.size for frame in frames[0]] == [(32, 32)] * 3  # sample_size 16, and 2 pixels a latent cell
@@ -194,7 +254,7 @@ def test_moving_keeps_the_encoder_in_fp32(ours):
 
 
 def test_saving_and_sharing_parts(ours, tmp_path):
-    ours.save_pretrained(tmp_path / "saved")
+    ours.save_pretrained(tmp_path / "saved", safe_serialization=True)
     again = StableVideoDiffusionPipeline.from_pretrained(tmp_path / "saved")
     shared = StableVideoDiffusionPipeline(**ours.components)
     arguments = {**SIZE, "output_type": "np"}
@@ -203,9 +263,53 @@ def test_saving_and_sharing_parts(ours, tmp_path):
     assert np.array_equal(frames[0], frames[2])
 
 
-def test_offloading_to_a_device_that_is_not_there(ours):
-    with pytest.raises(InputError, match="There is no device 'cuda:99' here"):
-        ours.enable_model_cpu_offload("cuda:99")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("cuda:99",), "There is no device 'cuda:99' here"),
+        ((99,), "There is no device 'cuda:99' here"),
+        ((99, "cuda"), "There is no device 'cuda' here"),
+        ((1, "cuda:0"), "gpu_id is 1 and device 'cuda:0': give one of the two"),
+        (("no such thing",), "There is no device 'no such thing' here"),
+    ],
+)
+def test_offloading_to_a_device_that_is_not_there(ours, arguments, words):
+    for enable in (ours.enable_model_cpu_offload, ours.enable_sequential_cpu_offload):
+        with pytest.raises(InputError, match=words):
+            enable(*arguments)
+    assert ours(picture(0), num_inference_steps=1, **{k: v for k, v in SIZE.items() if k != "num_inference_steps"})
+
+
+@pytest.mark.parametrize("device_map", ["cpu", torch.device("cpu"), {"": "cpu"}, None])
+def test_a_device_map_of_one_device_is_heeded(folder, device_map):
+    pipe = StableVideoDiffusionPipeline.from_pretrained(folder, device_map=device_map)
+    assert pipe.device == pipe.unet.device == pipe.vae.device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device_map", "words"),
+    [
+        ("balanced", "not spread over devices"),
+        ("auto", "not spread over devices"),
+        ({"unet": 0, "vae": 1}, "not spread over devices"),
+        ("no such thing", "There is no device 'no such thing' here"),
+        ({"": "cuda:99"}, "There is no device 'cuda:99' here"),
+        (5.5, "There is no device '5.5' here"),
+    ],
+)
+def test_other_device_maps_are_refused_before_loading(folder, monkeypatch, device_map, words):
+    monkeypatch.setattr("svd_nodes.svd.checkpoint.load", lambda *_, **__: pytest.fail("It was loaded."))
+    with pytest.raises(InputError, match=words):
+        StableVideoDiffusionPipeline.from_pretrained(folder, device_map=device_map)
+
+
+def test_precision_by_either_name(folder):
+    for arguments in ({"dtype": torch.float16}, {"torch_dtype": torch.float16, "dtype": torch.float16}):
+        assert StableVideoDiffusionPipeline.from_pretrained(folder, **arguments).dtype == torch.float16
+    with pytest.raises(InputError, match="give one of the two"):
+        StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float16, torch_dtype=torch.bfloat16)
+    with pytest.raises(InputError, match="dtype is 'auto'"):
+        StableVideoDiffusionPipeline.from_pretrained(folder, dtype="auto")
 
 
 def test_a_part_can_be_given_and_an_unknown_option_is_refused(folder, ours):
@@ -241,6 +345,14 @@ def test_the_same_seed_twice_is_bit_equal_and_leaves_no_trace(ours):
     assert np.array_equal(*runs)
     assert image.tobytes() == picture(0).tobytes()
     assert all(torch.equal(p, weights[name]) for name, p in ours.unet.state_dict().items())
+
+
+def test_generators_in_a_tuple(ours):
+    arguments = {**SIZE, "output_type": "np"}
+    frames = [
+        ours([picture(0), picture(1)], generator=g, **arguments).frames for g in (generators(2), (*generators(2),))
+    ]
+    assert np.array_equal(*frames)
 
 
 def test_pictures_of_different_sizes_in_one_call(ours):
@@ -281,7 +393,7 @@ def test_an_error_brings_an_offloaded_network_home(ours, monkeypatch):
     network = ours.unet
     monkeypatch.setattr(network, "to", lambda device: moves.append(str(device)) or network)
     ours.enable_model_cpu_offload("meta")
-    monkeypatch.setattr(ours, "_offload_device", torch.device("cpu"))
+    monkeypatch.setattr(ours, "_placement", Placement(torch.device("cpu")))
     with pytest.raises(RuntimeError, match="stop"):
         ours(picture(0), callback_on_step_end=lambda *_: (_ for _ in ()).throw(RuntimeError("stop")), **SIZE)
     assert moves[-1] == "cpu"
@@ -336,7 +448,7 @@ BAD_CALLS = [
     ({"fps": 0}, "fps is 0"),
     ({"motion_bucket_id": -1}, "motion_bucket_id is -1"),
     ({"noise_aug_strength": -0.1}, "noise_aug_strength is -0.1"),
-    ({"decode_chunk_size": 0}, "at least 1 frame at a time"),
+    ({"decode_chunk_size": 0}, "decode_chunk_size is 0"),
 ]
 
 

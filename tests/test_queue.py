@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -21,10 +22,11 @@ from tiny_files import ROOT, WORKFLOWS, picture
 from typer.testing import CliRunner
 
 from svd_nodes.headless.cli import app
-from svd_nodes.headless.queue import work
+from svd_nodes.headless.queue import session
 from svd_nodes.headless.queue.plan import read_seeds
 from svd_nodes.headless.queue.server import EditorServer
-from svd_nodes.headless.queue.whole import fault, is_whole
+from svd_nodes.headless.queue.timing import Timing
+from svd_nodes.headless.queue.whole import ending, fault, is_whole
 from svd_nodes.svd.errors import InputError
 
 EIGHT = ["--image", "a.png", "--image", "b.png", "--seeds", "1-4"]
@@ -40,7 +42,7 @@ def server():
 def folder(tmp_path, monkeypatch):
     """An empty folder to stand in, with two pictures."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(work, "PAUSE", 0.05)
+    monkeypatch.setattr(session, "TIMING", Timing(pause=0.05, ask_every=0.1))
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png", 20, 20)
     return tmp_path
@@ -414,7 +416,7 @@ def test_a_failed_job_is_named_and_tried_again(folder, server):
 
 
 def test_a_job_taken_out_of_the_queue_by_someone_else(folder, server, monkeypatch):
-    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(session, "TIMING", Timing(pause=0.05, look_every=0.1))
     server.allowed = 0
     end = start(server, "--image", "a.png", "--seeds", "1-3")
     until(lambda: len(server.prompts) == 3 and server.running and len(server.waiting) == 2)
@@ -452,9 +454,9 @@ def test_nodes_that_the_server_does_not_have(folder, server):
     [
         (["--server", "127.0.0.1:9"], 1, "No ComfyUI answers at http://127.0.0.1:9 ("),
         (["--server", "ftp://here"], 2, '"--server ftp://here" is no address, such as http://127.0.0.1:8188.'),
-        (["--image", "none.png"], 2, "The picture none.png cannot be read: No such file or directory."),
-        (["--image", "text.png"], 2, "The picture text.png cannot be read: it is damaged or no picture"),
-        (["--image", "half.png"], 2, "The picture half.png cannot be read: it is damaged or no picture"),
+        (["--image", "none.png"], 2, "There is no picture at none.png: check the path."),
+        (["--image", "text.png"], 2, "text.png cannot be read as a picture (it is of no kind"),
+        (["--image", "half.png"], 2, "half.png cannot be read as a picture (image file is truncated)"),
         (["--image", "a.png", "--image", "twin.png"], 2, "a.png and twin.png hold the same picture"),
         (["--seeds", "4-1"], 2, "4-1 runs backwards; write 1-4."),
         (["--seeds", "1,2,1"], 2, "holds 1 twice"),
@@ -511,7 +513,7 @@ ODD = {
     ),
     "another answer": ((b"[1, 2]", 200), 'answered {} as no ComfyUI does: "[1, 2]".'),
     "nothing": ((b"", 200), "answered {} as no ComfyUI does: nothing."),
-    "a login": ((b"", 401), "wants a login or forbids {}; ask whoever runs it."),
+    "a login": ((b"", 401), "wants a login or forbids {}; ask whoever runs it ("),
 }
 
 
@@ -525,12 +527,13 @@ def test_a_login_in_the_address_is_used_and_shown_nowhere(folder, server):
     assert json.loads(Path("output/manifest.json").read_text())["server"] == server.url
 
 
-def test_a_server_that_sends_no_messages(folder, server):
-    server.odd = {"ws": PAGE}
-    code, _, err = call(server, "--image", "a.png")
-    assert code == 1
-    assert err == f"failed  The server at {server.url} sends no messages (it answered 500 to /ws).\n"
-    assert not Path("output").exists()
+@pytest.mark.parametrize("status", [200, 302, 400, 404, 500])
+def test_a_server_that_sends_no_messages_is_asked_instead(status, folder, server):
+    server.odd = {"ws": (PAGE[0], status)}
+    code, _, err = call(server, *EIGHT)
+    assert code == 0, err
+    assert err.count(f"The server sends no messages (it answered {status} to /ws): it is asked now and then") == 1
+    assert_whole(server)
 
 
 @pytest.mark.parametrize("path", ["/upload/image", "/prompt", "/queue", "/history"])
@@ -567,7 +570,7 @@ def test_a_history_of_another_shape(status, folder, server, monkeypatch):
         server.history[job[0]] = {"status": status, "outputs": {"10": 3}}
         server.running = None
 
-    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(session, "TIMING", Timing(pause=0.05, look_every=0.1))
     code, _, err = call(server, "--image", "a.png")
     assert code == 1
     assert re.search("answered /history/[-0-9a-f]+ as no ComfyUI does", err)
@@ -752,7 +755,7 @@ def test_a_broken_film_fails_its_own_job_and_is_made_again(data, what, folder, s
     assert re.search(rf"a_seed1: the server's file \S+ is {what}; with --resume it is made again", err)
     assert call(server, "--image", "a.png", "--seeds", "1-2", "--resume")[0] == 0
     assert [job["state"] for job in records()] == ["done"] * 2
-    assert is_whole(Path("output/a_seed1.mp4").read_bytes())
+    assert is_whole(Path("output/a_seed1.mp4"))
 
 
 def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, server):
@@ -763,18 +766,16 @@ def test_a_page_that_an_older_client_took_for_a_film_is_fetched_again(folder, se
     Path("output/manifest.json").write_text(json.dumps(book))
     code, out, err = call(server, "--image", "a.png", "--resume")
     assert code == 0, err
-    assert is_whole(Path(out.strip()).read_bytes())
+    assert is_whole(Path(out.strip()))
     assert set(server.rendered.values()) == {1}
 
 
-@pytest.mark.parametrize(
-    "name", [5, None, "", "a.mp4\0", "a.b\\c", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"]
-)
+@pytest.mark.parametrize("name", [5, None, "", "a.mp4\0", "\x1b[2Ja.mp4", "a." + "b" * 400, "a" * 99999 + ".mp4"])
 def test_what_names_no_file_is_no_result(name, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_save", lambda node: [{"filename": name, "subfolder": "", "type": "output"}])
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
-    assert "a: the workflow ended without a file" in err
+    assert 'a: Node 11 "Save Video" kept nothing, and the server does not say why.' in err
 
 
 @pytest.mark.parametrize(
@@ -785,7 +786,7 @@ def test_what_is_in_no_folder_is_no_result(where, folder, server, monkeypatch):
     monkeypatch.setattr(server, "_save", lambda node: [item])
     code, out, err = call(server, "--image", "a.png")
     assert (code, out) == (1, "")
-    assert "a: the workflow ended without a file" in err
+    assert 'a: Node 11 "Save Video" kept nothing, and the server does not say why.' in err
 
 
 def test_a_nodes_words_do_not_steer_the_terminal(folder, server, monkeypatch):
@@ -809,7 +810,7 @@ def test_odd_times_in_a_history(stamp, seconds, folder, server, monkeypatch):
 
     monkeypatch.setattr(server, "_end", at_odd_times)
     monkeypatch.setattr(server, "tell", lambda *_: None)
-    monkeypatch.setattr(work, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(session, "TIMING", Timing(pause=0.05, look_every=0.1))
     code, _, err = call(server, "--image", "a.png")
     assert code == 0, err
     assert records()[0]["seconds"] == seconds
@@ -825,7 +826,7 @@ def test_an_answer_too_deep_to_read_gets_a_sentence(path, folder, server):
 
 
 def test_a_way_on_is_told_only_where_something_was_begun(folder, server, monkeypatch):
-    server.odd = {"ws": (b"", 302)}
+    server.odd = {"upload": (b"", 302)}
     code, _, err = call(server, "--image", "a.png", "--patience", "0.1")
     assert code == 1
     assert "--resume" not in err
@@ -836,34 +837,34 @@ def test_a_pipe_is_not_waited_for(folder, server):
     os.mkfifo("pipe.png")
     assert call(server, "--image", "pipe.png")[0::2] == (
         2,
-        "bad input  The picture pipe.png cannot be read: it is no file.\n",
+        "bad input  pipe.png is a pipe or a device: save the picture to a file first.\n",
     )
 
 
-# ---- the lines in the README
+# ---- the plain Python in docs/queue.md
 
 
-def readme_lines(server_url):
-    """The README's plain Python for a server, with workflow and pictures as they are here."""
-    section = (ROOT / "README.md").read_text().partition("## From a queue")[2].partition("\n## ")[0]
-    lines = section.partition("```python\n")[2].partition("```")[0]
+def page_lines(server_url):
+    """The page's plain Python for a server, with workflow and pictures as they are here."""
+    page = (ROOT / "docs" / "queue.md").read_text()
+    lines = page.partition("```python\n")[2].partition("```")[0]
     assert "http://127.0.0.1:8188" in lines
     return lines.replace("http://127.0.0.1:8188", server_url).replace("workflows/api", str(WORKFLOWS / "api"))
 
 
-def test_the_readmes_lines_do_the_same(folder, server):
-    lines = readme_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
+def test_the_pages_lines_do_the_same(folder, server):
+    lines = page_lines(server.url).replace("range(1, 9)", "range(1, 3)").replace("sleep(1)", "sleep(0.01)")
     subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=120)
     assert set(os.listdir()) == {"a.png", "b.png", *(f"{stem}_seed{seed}.mp4" for stem in "ab" for seed in (1, 2))}
     assert set(server.rendered.values()) == {1}
-    assert is_whole(Path("a_seed1.mp4").read_bytes())
+    assert is_whole(Path("a_seed1.mp4"))
     assert {Path(name).name for name in server.uploads} == {"a.png", "b.png"}
     assert server.uploads["a.png"] == Path("a.png").read_bytes()
 
 
-def test_the_readmes_lines_tell_of_a_failure(folder, server):
+def test_the_pages_lines_tell_of_a_failure(folder, server):
     server.fails_on = {2}
-    lines = readme_lines(server.url).replace("sleep(1)", "sleep(0.01)")
+    lines = page_lines(server.url).replace("sleep(1)", "sleep(0.01)")
     done = subprocess.run([sys.executable, "-I", "-c", lines], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr.startswith("a.png with seed 2: ['execution_error'")
@@ -881,24 +882,69 @@ def test_seeds():
         read_seeds("1-")
 
 
-def test_whole_films():
+def kept(folder, data):
+    path = folder / "x"
+    path.write_bytes(data)
+    return path
+
+
+def test_whole_films(tmp_path):
     whole = film("x" * 100)
-    assert is_whole(whole)
-    assert not any(is_whole(whole[:length]) for length in range(len(whole)))
+    assert is_whole(kept(tmp_path, whole))
+    assert not any(is_whole(kept(tmp_path, whole[:length])) for length in range(len(whole)))
     webp = b"RIFF" + (8).to_bytes(4, "little") + b"WEBPabcd"
-    assert is_whole(webp)
-    assert not is_whole(webp[:-1])
+    assert is_whole(kept(tmp_path, webp))
+    assert not any(is_whole(kept(tmp_path, webp[:length])) for length in range(len(webp)))
+    large = struct.pack(">I4sQ", 1, b"mdat", 17) + b"x"
+    assert is_whole(kept(tmp_path, struct.pack(">I4s", 8, b"ftyp") + large + struct.pack(">I4s", 8, b"moov")))
+    assert not is_whole(kept(tmp_path, struct.pack(">I4sQ", 1, b"mdat", 1 << 63)))
+    assert not is_whole(kept(tmp_path, struct.pack(">I4s", 8, b"free") * 200_000))
 
 
-def test_what_is_wrong_with_a_file():
-    assert fault(b"", ".json") == "empty"
-    assert fault(b" <!DOCTYPE html>", ".flac") == "a web page"
-    assert fault(b"<html>", ".html") is None
-    assert fault(drawn("x"), ".PNG") is None
+def test_what_is_wrong_with_a_file(tmp_path):
+    def found(data, name):
+        return fault(kept(tmp_path, data), name)
+
+    assert found(b"", ".json") == "empty"
+    assert found(b" <!DOCTYPE html>", ".flac") == "a web page"
+    assert found(b"\xef\xbb\xbf<HTML>", ".html") == "a web page"
+    assert found(drawn("x"), ".PNG") is None
     for end in (1, 12, 30, 60):
-        assert fault(drawn("x")[:-end], ".png") == "no whole picture"
+        assert found(drawn("x")[:-end], ".png") == "no whole picture"
+    assert found(b"\x89PNG\r\n\x1a\n" + b"\xff" * 99, ".mp4") == "no whole picture"
     moving = io.BytesIO()
     Image.new("P", (9, 9)).save(moving, "gif", save_all=True, append_images=[Image.new("P", (9, 9), n) for n in (1, 2)])
-    assert fault(moving.getvalue(), ".gif") is None
-    assert fault(moving.getvalue()[:-9], ".gif") == "no whole picture"
-    assert fault(b"{}", ".json") is None
+    assert found(moving.getvalue(), ".gif") is None
+    assert found(moving.getvalue()[:-9], ".gif") == "no whole picture"
+    assert found(b"{}", ".json") is None
+    assert found(b"{}", ".webm") == "no whole film"
+    assert found(b"{}", ".jpg") == "no whole picture"
+
+
+WEBP = b"RIFF" + (8).to_bytes(4, "little") + b"WEBPabcd"
+MOV = film("x").replace(b"isom", b"qt  ")
+
+
+@pytest.mark.parametrize(
+    ("data", "told", "ours"),
+    [
+        (film("x"), ".exe", ".mp4"),
+        (film("x"), ".html", ".mp4"),
+        (film("x"), "", ".mp4"),
+        (film("x"), ".M4V", ".m4v"),
+        (MOV, ".mp4", ".mov"),
+        (WEBP, ".png", ".webp"),
+        (drawn("x"), ".svg", ".png"),
+        (drawn("x"), ".apng", ".apng"),
+        (b"\xff\xd8\xff\xe0", ".jpeg", ".jpeg"),
+        (b"\x1aE\xdf\xa3", ".mkv", ".mkv"),
+        (b"\x1aE\xdf\xa3", ".lnk", ".webm"),
+        (b"MZ\x90", ".exe", ".bin"),
+        (b"#!/bin/sh", ".sh", ".bin"),
+        (b"[autorun]", ".inf", ".bin"),
+        (b"{}", ".json", ".json"),
+        (b"\0\0", ".safetensors", ".safetensors"),
+    ],
+)
+def test_a_files_ending_is_that_of_what_it_holds(data, told, ours, tmp_path):
+    assert ending(kept(tmp_path, data), told) == ours

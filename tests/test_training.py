@@ -1,5 +1,9 @@
 """Training: the scenes, the camera and what it tells, the loop, and the file that came out of it."""
 
+import json
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from svd_nodes.bench import quality
-from svd_nodes.bench.quality import Settings, animate, psnr, row, spearman
+from svd_nodes.bench.quality import Settings, animate, psnr, row, spearman, structural_distance
 from svd_nodes.svd.checkpoint import load
 from svd_nodes.svd.edm import LATENT_SCALE
 from svd_nodes.training import camera, scenes, vae
@@ -106,6 +110,7 @@ def _vae_run(steps: int) -> tuple[Run, partial[torch.Tensor]]:
     return Run([network], 2e-3, Limit(steps)), partial(vae.picture_loss, network)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, stock: torch.Tensor) -> None:
     images = [vae.stills(Draw.seeded(i), stock[:2], 32) for i in range(24)]
     noise = torch.zeros(2, 4, 4, 4)
@@ -127,6 +132,58 @@ def test_the_loss_falls_and_a_resumed_run_equals_an_unbroken_one(tmp_path: Path,
     train(rest, loss, 60)
     for a, b in zip(whole.masters + whole.average.values, rest.masters + rest.average.values, strict=True):
         assert torch.equal(a, b)
+
+
+WORKER = """
+import sys, torch
+from pathlib import Path
+from svd_nodes.training.cards import Cards
+from svd_nodes.training.loop import Limit, Run
+
+cards = Cards.join("cpu")
+torch.manual_seed(cards.rank)  # other weights: the first card's are everyone's
+network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.SiLU(), torch.nn.Linear(16, 8))
+inputs = torch.randn(50, 8, 8, generator=torch.Generator().manual_seed(1))
+share = 8 // cards.count
+run = Run([network], 1e-2, Limit(40), cards)
+def loss(x): return (network(x) - x).square().mean()
+while run.share < 1:
+    run.update(loss, inputs[run.step][share * cards.rank : share * (cards.rank + 1)])
+torch.save((run.masters, run.losses, run.share), Path(sys.argv[1]) / f"{cards.count}-{cards.rank}.pt")
+cards.leave()
+"""
+
+
+def test_two_cards_with_half_the_clips_each_take_one_cards_steps(tmp_path: Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER)
+    alone = [sys.executable, str(worker), str(tmp_path)]
+    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *alone[1:]]
+    started = [
+        subprocess.Popen(words, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+        for words in (alone, together)
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    one, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=False) for name in ("1-0", "2-0", "2-1"))
+    for a, b, c in zip(one[0], first[0], second[0], strict=True):
+        assert torch.equal(b, c)
+        assert torch.allclose(a, b, atol=1e-2)  # Muon works in bf16
+    assert first[1] == second[1]
+    assert first[1][-1][1] == pytest.approx(one[1][-1][1], rel=0.02)
+    assert one[1][-1][1] < 0.9 * one[1][0][1]
+
+
+def test_structure_stays_where_a_picture_is_shifted_a_little_and_goes_with_its_edges(stock: torch.Tensor) -> None:
+    image = stock[0, :, :128, :128].float() / 255
+    inside = torch.ones(1, 128, 128)
+    blurred = F.avg_pool2d(image[None], 9, stride=1, padding=4)[0]
+    other = stock[1, :, :128, :128].float() / 255
+    same, moved, soft, strange = (
+        structural_distance(image, x, inside) for x in (image, image.roll(1, -1), blurred, other)
+    )
+    assert same == 0
+    assert moved < soft < strange
+    assert structural_distance(image, other, 0 * inside) != 0  # NaN: there is nothing to compare
 
 
 def test_whitened_latents_are_white_and_reach_the_decoder_as_before(stock: torch.Tensor) -> None:
@@ -154,6 +211,7 @@ def test_temporal_layers_start_as_nothing() -> None:
         assert torch.equal(clips.decode(z, frames=3), pictures.decode(z, frames=1))
 
 
+@pytest.mark.slow
 def test_the_unet_trains_and_its_own_attention_over_time_gives_the_same(stock: torch.Tensor) -> None:
     torch.manual_seed(0)
     draw = Draw.seeded(0)
@@ -180,6 +238,7 @@ def test_what_is_shipped_loads(tmp_path: Path) -> None:
     assert models.frames == 14
     assert models.unet.config == TINY.unet
     assert models.metadata["modelspec.license"] == "MIT"
+    assert json.loads(models.metadata["svd_nodes.recommended"])["frames"] == models.frames
 
 
 def test_spearman() -> None:
@@ -193,7 +252,7 @@ def test_the_miniature_moves_a_picture_as_far_as_it_is_told(stock: torch.Tensor)
     image = stock[1:2, :, :128, :128].float() / 255
     moved = {}
     for bucket in (16, 200):
-        clip = animate(models, image, Settings(steps=6, high=1.0, frames=6, bucket=bucket), seed=0)[0]
+        clip = animate(models, image, Settings(steps=6, high=1.0, frames=6, bucket=bucket), 0)[0, 0]
         steps, _ = clip_motion(clip)
         moved[bucket] = float(flow(steps, 128, 128).norm(dim=-1).mean())
         assert F.mse_loss(clip[0], image[0]) < 0.02

@@ -81,8 +81,6 @@ def test_advice_calls_the_inputs_by_the_names_they_have_in_that_language(languag
         ("short_low", "StableVideoLoadCheckpoint", "memory"),
         ("short_frames", "StableVideoSample", "frames"),
         ("short_chunk", "StableVideoDecode", "frames_per_chunk"),
-        ("refused_guidance", "StableVideoSample", "min_guidance"),
-        ("refused_guidance", "StableVideoSample", "max_guidance"),
         ("off_fps", "StableVideoCondition", "fps"),
         ("off_bucket", "StableVideoCondition", "motion_bucket_id"),
     ):

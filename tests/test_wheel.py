@@ -14,6 +14,8 @@ from tiny_files import ROOT, picture
 
 from svd_nodes.nodes import NODES
 
+pytestmark = pytest.mark.slow
+
 LISTED = """
 import asyncio, json, svd_nodes
 listed = asyncio.run(asyncio.run(svd_nodes.comfy_entrypoint()).get_node_list())

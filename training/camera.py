@@ -1,9 +1,10 @@
 """A virtual camera over flat canvases: it pans, zooms and turns, alone or together, and tells how fast.
 
-A move maps a frame's pixels, counted from its centre, to a canvas's: c = centre + s_t R(a_t) p + b_t. What is told of
-a clip is defined here. Motion bucket: the displacement between neighbouring frames, averaged over the picture and the
-clip, is PIXELS_AT_255 * bucket / 255 pixels at any picture size. fps: the camera's speed swells and sinks gently in
-seconds, and the clip samples it fps times a second.
+A move maps a frame's pixels, counted from its centre, to a canvas's: c = centre + s_t R(a_t) p + (1 + k.p) b_t, where k
+is for plains, which pass faster where they are near. What is told of a clip is defined here. Motion bucket: the
+displacement between neighbouring frames, averaged over the picture and the clip, is PIXELS_AT_255 * bucket / 255 pixels
+at any picture size. fps: the camera's speed swells and sinks gently in seconds, and the clip samples it fps times a
+second.
 """
 
 from dataclasses import dataclass
@@ -26,13 +27,14 @@ class Move:
     scale: Tensor  # b t, canvas pixels a frame pixel
     angle: Tensor  # b t
     shift: Tensor  # b t 2, canvas pixels
+    slope: Tensor  # b 2, how much faster a frame pixel further right, further down is: a plain seen from above
 
     def matrix(self) -> Tensor:
         """(b t 2 3), frame to canvas."""
         cos, sin = self.scale * self.angle.cos(), self.scale * self.angle.sin()
-        return torch.stack(
-            [torch.stack([cos, -sin, self.shift[..., 0]], -1), torch.stack([sin, cos, self.shift[..., 1]], -1)], -2
-        )
+        turned = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+        linear = turned + self.shift[..., None] * self.slope[:, None, None]
+        return torch.cat([linear, self.shift[..., None]], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def progress(draw: Draw, fps: Tensor, frames: int) -> Tensor:
 def draw_move(draw: Draw, bucket: Tensor, fps: Tensor, frames: int, height: int, width: int) -> Move:
     """A move for each clip whose mean displacement is what its bucket (b) tells.
 
-    Half are pans, a sixth each zooms, a twelfth turns, the rest all at once.
+    Half are pans, a sixth each zooms, a twelfth turns, the rest all at once. A third of all that pan see what is
+    below pass faster than what is above, as on a plain.
     """
     b = len(bucket)
     kind = draw.uniform(0, 1, b)
@@ -80,6 +83,8 @@ def draw_move(draw: Draw, bucket: Tensor, fps: Tensor, frames: int, height: int,
     velocity = pan[:, None] * torch.stack([heading.cos(), heading.sin()], dim=-1)
     zoom, turn = zoom * draw.sign(b) / reach, turn * draw.sign(b) / reach
     path = progress(draw, fps, frames)
+    down = draw.chance(1 / 3, b) * draw.uniform(0.2, 0.8, b) / (height / 2)
+    slope = torch.stack([torch.zeros_like(down), down], dim=-1)
     base, tilt = draw.log_uniform(0.7, 1.25, b, 1), 0.1 * draw.normal(b, 1)
     target = PIXELS_AT_255 * bucket / 255
     speed = target.clone()
@@ -87,7 +92,10 @@ def draw_move(draw: Draw, bucket: Tensor, fps: Tensor, frames: int, height: int,
     def move() -> Move:
         q = speed[:, None] * path
         return Move(
-            base * (zoom[:, None] * q).exp(), tilt + turn[:, None] * q, (base * q)[..., None] * velocity[:, None]
+            base * (zoom[:, None] * q).exp(),
+            tilt + turn[:, None] * q,
+            (base * q)[..., None] * velocity[:, None],
+            slope,
         )
 
     if frames > 1:

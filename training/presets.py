@@ -38,8 +38,8 @@ def unet_config(channels: tuple[int, ...], context: int, head: int, scalar: int)
 
 
 NANO = Preset(
-    unet_config((64, 128, 128), context=64, head=64, scalar=64),
-    VAEConfig(block_out_channels=(32, 64, 128, 128), layers_per_block=1, decoder_mid_layers=2),
+    unet_config((96, 160, 160), context=64, head=32, scalar=64),
+    VAEConfig(block_out_channels=(32, 64, 160, 160), layers_per_block=1, decoder_mid_layers=2),
     CLIPConfig(
         hidden_size=64,
         intermediate_size=256,
@@ -63,9 +63,11 @@ def picture_vae(config: VAEConfig) -> VAE:
 
 
 def video_vae(config: VAEConfig, pictures: VAE) -> VAE:
-    """The second stage's: the first's weights, and temporal layers that do nothing yet."""
+    """The second stage's: the first's weights, and temporal layers that do nothing yet or are a video decoder's own."""
     vae = VAE(config)
     vae.load_state_dict(pictures.state_dict(), strict=False)
+    if pictures.config.temporal_decoder:
+        return channels_last(vae)
     _temporal_layers_do_nothing(vae.decoder)
     mix = vae.decoder.conv_out.time_mix_conv
     with torch.no_grad():

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .draw import Draw
 
 SIZE = 640
-FIELDS = 5  # 1/f textures of each canvas that its shapes share
+FIELDS = 6  # 1/f textures of each canvas that its shapes share
 CELLS = (
     1,
     2,
@@ -48,6 +48,7 @@ CELLS = (
     8,
     32,
 )  # shapes a side, in turn
+FINE = 8  # shapes a side, from which on they are small things
 
 
 @dataclass(frozen=True)
@@ -66,22 +67,50 @@ class Palette:
 
 
 def palette(draw: Draw, count: int) -> Palette:
-    """Three in five are close to grey, as nature is; the others vivid."""
-    vivid = draw.chance(0.4, count, 1)
+    """Three in four are close to grey, as nature is; the others vivid."""
+    vivid = draw.chance(0.25, count, 1)
     tint = draw.normal(count, 3)
     tint = tint - tint.mean(dim=-1, keepdim=True)
     return Palette(tint * (0.04 + 0.08 * vivid), draw.uniform(0.02, 0.08, count, 1) + vivid * 0.22)
 
 
-def pink(draw: Draw, exponent: Tensor, size: int) -> Tensor:
-    """Noise of amplitude 1/f^exponent, mean 0 and variance 1: exponent (b k) -> (b k size size)."""
+def pink(draw: Draw, exponent: Tensor, size: int, stretch: Tensor | None = None, turn: Tensor | None = None) -> Tensor:
+    """Noise of amplitude 1/f^exponent, mean 0 and variance 1: exponent (b k) -> (b k size size).
+
+    With stretch and turn (b k) its grain is longer than broad by stretch squared, and turned.
+    """
     spectrum = torch.fft.rfft2(draw.normal(*exponent.shape, size, size))
     fy = torch.fft.fftfreq(size, device=draw.device)[:, None]
     fx = torch.fft.rfftfreq(size, device=draw.device)[None]
+    if stretch is not None and turn is not None:
+        cos, sin, long = turn.cos()[..., None, None], turn.sin()[..., None, None], stretch[..., None, None]
+        fx, fy = (cos * fx + sin * fy) * long, (cos * fy - sin * fx) / long
     frequency = (fx**2 + fy**2).sqrt().clamp(min=1 / size)
-    field = torch.fft.irfft2(spectrum * frequency ** -exponent[..., None, None], s=(size, size))
+    return standard(torch.fft.irfft2(spectrum * frequency ** -exponent[..., None, None], s=(size, size)))
+
+
+def standard(field: Tensor) -> Tensor:
+    """Mean 0 and variance 1 of every map."""
     field = field - field.mean(dim=(-2, -1), keepdim=True)
     return field / field.std(dim=(-2, -1), keepdim=True)
+
+
+def textures(draw: Draw, count: int, size: int) -> Tensor:
+    """The fields of `count` canvases, (count FIELDS size size): the first for clouds, the last for light.
+
+    Those between are of any grain: half are stretched as grass, hair and water are, a quarter have ridges as bark has.
+    """
+    shape = (count, FIELDS)
+    exponent = draw.uniform(0.5, 1.6, *shape)
+    exponent[:, 0], exponent[:, -1] = 1.5, 2.0
+    stretch = draw.log_uniform(1.0, 3.0, *shape) ** draw.chance(0.5, *shape)
+    stretch[:, 0], stretch[:, -1] = draw.log_uniform(1.0, 2.0, count), 1.0
+    turn = draw.uniform(0, torch.pi, *shape)
+    turn[:, 0] = 0.2 * draw.normal(count)  # clouds lie
+    fields = pink(draw, exponent, size, stretch, turn)
+    ridged = draw.chance(0.25, *shape)
+    ridged[:, 0] = ridged[:, -1] = 0
+    return torch.where(ridged[..., None, None] > 0, standard(-fields.abs()), fields)
 
 
 def backdrop(draw: Draw, colours: Palette, fields: Tensor) -> Tensor:
@@ -95,10 +124,18 @@ def backdrop(draw: Draw, colours: Palette, fields: Tensor) -> Tensor:
 
 
 def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: int, density: Tensor) -> Tensor:
-    """Paints one shape into each cell of a randomly placed grid, cells a side. density: (b 1 1), share of cells."""
+    """Paints one shape into each cell of a randomly placed grid, cells a side. density: (b s s), share of cells.
+
+    Small shapes are faint more often than not: what is near in a photograph is mostly of like colour.
+    """
     b, size = len(canvas), canvas.shape[-1]
     pitch = size / cells
     shape = (b, cells, cells)
+    offset = draw.uniform(0, size, 2, b, 1)
+    batch = torch.arange(b, device=draw.device)[:, None, None]
+    rows, columns = ((torch.arange(cells, device=draw.device) + 0.5) * pitch - offset).long() % size
+    there = draw.chance(density[batch, rows[:, :, None], columns[:, None]], *shape)
+    there = there * (draw.uniform(0, 1, *shape) if cells >= FINE else 1)
     radius = pitch * draw.uniform(0.15, 0.48, *shape)
     turn = draw.uniform(0, torch.pi, *shape)
     hard = draw.chance(0.75, *shape)
@@ -113,7 +150,7 @@ def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: 
             (pitch / 2 - radius) * draw.uniform(-1, 1, *shape),
             draw.log_uniform(0.9, 8.0, *shape),  # 1 a rhombus, 2 an ellipse, 8 nearly a rectangle
             torch.lerp(radius * draw.uniform(0.05, 0.4, *shape), torch.full_like(radius, 0.5), hard),  # edge
-            draw.chance(density, *shape),
+            there,
             0.2 * draw.normal(*shape),  # gradient
             0.25 * draw.normal(*shape) * draw.chance(0.4, *shape),  # shading
             draw.log_uniform(0.005, 0.25, *shape),  # texture
@@ -123,18 +160,16 @@ def leaves(draw: Draw, canvas: Tensor, colours: Palette, fields: Tensor, cells: 
         ],
         dim=-1,
     )
-    y, x, row, column = _grid(draw, b, size, cells)
-    batch = torch.arange(b, device=draw.device)[:, None, None]
+    y, x, row, column = _grid(offset, size, cells)
     p = parameters[batch, row[:, :, None], column[:, None]].unbind(-1)  # each b s s
     field = fields[batch[:, 0, 0], draw.integers(fields.shape[1], b)]
     return _paint(canvas, x[:, None], y[:, :, None], p, field)
 
 
-def _grid(draw: Draw, b: int, size: int, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pixel coordinates from their cell's centre, and the cell's row and column; each (b s)."""
+def _grid(offset: Tensor, size: int, cells: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pixel coordinates from their cell's centre, and the cell's row and column, each (b s); offset: (2 b 1)."""
     pitch = size / cells
-    offset = draw.uniform(0, size, 2, b, 1)
-    position = (torch.arange(size, device=draw.device) + offset) % size
+    position = (torch.arange(size, device=offset.device) + offset) % size
     cell = (position / pitch).long().clamp(max=cells - 1)
     y, x = position - (cell + 0.5) * pitch
     return y, x, cell[0], cell[1]
@@ -169,7 +204,7 @@ def stroke(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
 
 
 def marks(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
-    """A block of random 5x7 glyphs in lines, small, turned a little: it looks like text from afar."""
+    """On every second canvas a block of random 5x7 glyphs in lines, turned a little: it looks like text from afar."""
     b, size = len(canvas), canvas.shape[-1]
     lines, letters = 6, 16
     glyphs = draw.chance(0.55, b, 26, 7, 5)
@@ -185,7 +220,7 @@ def marks(draw: Draw, canvas: Tensor, colours: Palette) -> Tensor:
     u, v = turn.cos() * dx + turn.sin() * dy, turn.cos() * dy - turn.sin() * dx
     alpha = F.grid_sample(page, torch.stack([2 * u / width, 2 * v / height], dim=-1), align_corners=False)
     colour = rearrange(colours.colours(draw, 1, 1), "b 1 1 c -> b c 1 1")
-    return torch.lerp(canvas, colour, alpha)
+    return torch.lerp(canvas, colour, alpha * draw.chance(0.5, b, 1, 1, 1))
 
 
 def finish(draw: Draw, canvas: Tensor, fields: Tensor) -> Tensor:
@@ -203,14 +238,13 @@ def finish(draw: Draw, canvas: Tensor, fields: Tensor) -> Tensor:
 def paint(draw: Draw, count: int, size: int = SIZE) -> Tensor:
     """`count` canvases, (count 3 size size) uint8."""
     colours = palette(draw, count)
-    exponent = draw.uniform(0.5, 1.6, count, FIELDS)
-    exponent[:, 0], exponent[:, -1] = 1.5, 2.0  # clouds and light
-    fields = pink(draw, exponent, size)
+    fields = textures(draw, count, size)
     canvas = backdrop(draw, colours, fields)
-    busy = draw.uniform(0, 1, count, 1, 1) ** 2  # how many small things there are: photographs have calm places
+    crowd = pink(draw, draw.uniform(1.5, 2.2, count, 1), size)[:, 0]
+    crowd = (4 * (crowd - draw.uniform(-1, 1, count, 1, 1))).sigmoid()  # small things: photographs have calm places
     for cells in CELLS:
-        density = draw.uniform(0.05, 0.95, count, 1, 1) ** 1.5
-        canvas = leaves(draw, canvas, colours, fields, cells, density * busy if cells >= 8 else density)
+        density = (draw.uniform(0.05, 0.95, count, 1, 1) ** 1.5).expand(-1, size, size)
+        canvas = leaves(draw, canvas, colours, fields, cells, density * crowd if cells >= FINE else density)
     for _ in range(6):
         canvas = stroke(draw, canvas, colours)
     for _ in range(2):

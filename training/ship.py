@@ -14,7 +14,19 @@ from ..svd.vae import VAE
 from .loop import Limit, Run
 from .presets import Preset, channels_last, untrained_clip, untrained_unet
 
+RECOMMENDED = {
+    "width": 256,
+    "height": 256,
+    "frames": 14,
+    "fps": 7,
+    "motion_bucket_id": 70,
+    "steps": 12,
+    "schedule": "karras",
+    "min_guidance": 1.0,
+    "max_guidance": 2.0,
+}
 METADATA = {
+    "svd_nodes.recommended": json.dumps(RECOMMENDED),
     "modelspec.title": "svd-nano",
     "modelspec.license": "MIT",
     "modelspec.description": (
@@ -30,8 +42,10 @@ STAGES = {
 
 
 def write_vae(vae: VAE, state: Path) -> None:
-    """The autoencoder as it is shipped, in fp16, for the UNet's stage."""
-    save_file({name: p.half().cpu().contiguous() for name, p in vae.state_dict().items()}, state / "vae.safetensors")
+    """The autoencoder as it is shipped, in fp16, for the UNet's stage, which may wait for the file."""
+    part = state / "vae.safetensors.part"
+    save_file({name: p.half().cpu().contiguous() for name, p in vae.state_dict().items()}, part)
+    part.replace(state / "vae.safetensors")
 
 
 def read_vae(config: VAEConfig, state: Path) -> VAE:
@@ -47,6 +61,15 @@ def read_unet(preset: Preset, state: Path) -> tuple[UNet, Any]:
     run = Run([unet, clip], 0.0, Limit(1))
     run.resume(state)
     run.use_average()
+    return unet, clip.eval()
+
+
+@torch.no_grad()
+def averaged(preset: Preset, run: Run) -> tuple[UNet, Any]:
+    """UNet and condition encoder of a run, which goes on: the averaged weights, in fp32 on the processor."""
+    unet, clip = untrained_unet(preset.unet), untrained_clip(preset.clip)
+    for p, value in zip([*unet.parameters(), *clip.parameters()], run.average.values, strict=True):
+        p.copy_(value)
     return unet, clip.eval()
 
 

@@ -17,6 +17,7 @@ from ..svd.checkpoint import Models
 from ..svd.edm import c_in, c_noise, c_out, c_skip
 from ..svd.layers import VideoResBlock
 from ..svd.unet import UNet
+from .cards import Cards
 from .draw import Draw
 from .loop import Limit, Run, compile_blocks
 from .pool import Samples, Studio
@@ -38,36 +39,32 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on: small clips for the first `early` of the time, then `main`, and a few of other shapes.
+    """What is trained on: clips of the shape `main`, and now and then others. Batches and pools are of one card.
 
-    p_mean, p_std: of log sigma. The move is decided between sigma 10 and 200, detail below 3.
+    early, late, p_std: log sigma is drawn from N(early, p_std) for the first three tenths of the time, then the mean
+    goes to `late` within three more. The move is decided between sigma 10 and 200, detail below 3.
     """
 
-    small: Shape
     main: Shape
     long: Shape
     others: tuple[Shape, ...]
-    early: float = 0.4
     renew: int = 4  # steps between two renewals of 16 of the main pool's clips
-    p_mean: float = 1.8
+    early: float = 1.8
+    late: float = 1.0
     p_std: float = 1.8
+
+    def p_mean(self, share: float) -> float:
+        """The mean of log sigma when `share` of the training is over."""
+        return self.early + (self.late - self.early) * min(max((share - 0.3) / 0.3, 0.0), 1.0)
 
 
 NANO_PLAN = Plan(
-    Shape(14, 24, 24, 56, 4000),
-    Shape(14, 32, 32, 32, 4000),
-    Shape(25, 32, 32, 16, 800),
-    tuple(Shape(t, h, w, 16, 160) for t, h, w in ((14, 40, 40), (14, 24, 36), (20, 32, 32), (14, 36, 24), (8, 32, 32))),
+    Shape(14, 32, 32, 24, 1920),
+    Shape(25, 32, 32, 12, 384),
+    tuple(Shape(t, h, w, 12, 48) for t, h, w in ((14, 40, 40), (14, 24, 36), (20, 32, 32), (14, 36, 24), (8, 32, 32))),
 )
-# For training on from a file that knows how to move: no small clips, and more of the noise levels that decide detail.
-FURTHER_PLAN = Plan(
-    NANO_PLAN.small,
-    replace(NANO_PLAN.main, clips=2560),
-    replace(NANO_PLAN.long, clips=480),
-    tuple(replace(shape, clips=48) for shape in NANO_PLAN.others),
-    early=0.0,
-    p_mean=1.0,
-)
+# For training on from a file that knows how to move: more of the noise levels that decide detail.
+FURTHER_PLAN = replace(NANO_PLAN, early=1.2, late=0.8)
 
 
 def sigmas(draw: Draw, count: int, p_mean: float, p_std: float) -> Tensor:
@@ -134,27 +131,24 @@ class Pools:
         new = self.studio.samples(count, shape.frames, shape.height, shape.width)
         self.made[shape][self.studio.draw.integers(shape.clips, count)] = new
 
-    def forget(self, shape: Shape) -> None:
-        self.made.pop(shape, None)
 
-
-def shape_of_step(plan: Plan, step: int, share: float) -> Shape:
+def shape_of_step(plan: Plan, step: int) -> Shape:
     """Every 8th step long clips, every 40th another shape."""
     if step % 40 == 39:
         return plan.others[step // 40 % len(plan.others)]
     if step % 8 == 7:
         return plan.long
-    return plan.small if share < plan.early else plan.main
+    return plan.main
 
 
 def compiled_shapes(plan: Plan) -> tuple[Shape, ...]:
     """The shapes of most steps: each takes a minute or more to compile."""
-    return (plan.small, plan.main, plan.long) if plan.early else (plan.main,)
+    return plan.main, plan.long
 
 
 def train_unet(
     preset: Preset, plan: Plan, studio: Callable[[], Studio], limit: Limit, state: Path, lr: float = 1e-3,
-    device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, compiled: bool = False,
+    cards: Cards | None = None, dtype: torch.dtype = torch.float32, compiled: bool = False,
     pause: float = float("inf"), report: Callable[[Run], None] = lambda run: None, start: Models | None = None,
 ) -> tuple[UNet, Any, Run]:  # fmt: skip
     """The UNet and the condition encoder as the last step left them; the run holds their average.
@@ -162,29 +156,30 @@ def train_unet(
     studio: asked for once, after compiling. pause: stop after so many seconds in all, to go on another time. report:
     called every 100 steps. start: weights to start from instead of random ones.
     """
+    device = cards.device if cards else torch.device("cpu")
     unet, clip = untrained_unet(preset.unet).to(device, dtype), untrained_clip(preset.clip).to(device, dtype).train()
     attend_all_clips_at_once(unet)
     if start is not None:
         unet.load_state_dict(start.unet.state_dict())
         clip.load_state_dict(start.clip.state_dict())
     loss = partial(denoising_loss, unet, clip)
-    run = Run([unet, clip], lr, limit)
+    run = Run([unet, clip], lr, limit, cards)
+    run.average.decay = 0.999
     run.resume(state)
     if compiled:
         compile_blocks(unet, VideoResBlock, SpatialVideoTransformer)
         for shape in compiled_shapes(plan):
             torch.autograd.grad(loss(*blank(shape, preset.clip.image_size, device)), run.params, allow_unused=True)
+        torch.cuda.empty_cache()  # another stage may be at work on this card
     pools = Pools(studio(), plan)
     while run.share < 1 and run.seconds < pause:
-        shape = shape_of_step(plan, run.step, run.share)
+        shape = shape_of_step(plan, run.step)
         samples = pools.draw(shape)
         with torch.compiler.set_stance("default" if shape in compiled_shapes(plan) else "force_eager"):
-            asked = question(samples, pools.studio.draw, plan.p_mean, plan.p_std)
+            asked = question(samples, pools.studio.draw, plan.p_mean(run.share), plan.p_std)
             run.update(loss, *asked, record=shape not in plan.others)
-        if run.step % plan.renew == 0 and shape in (plan.small, plan.main):
+        if shape == plan.main and run.step % plan.renew == 0:
             pools.renew(shape)
-        if shape == plan.main:
-            pools.forget(plan.small)
         if run.step % 100 == 0:
             report(run)
     return unet, clip, run

@@ -4,6 +4,7 @@ After the first stage the latents are made white, and the change is folded into 
 latents times 0.18215 have mean 0, variance 1 and no correlation between channels, as the UNet's sigma_data = 1 asks.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..svd.config import VAEConfig
 from ..svd.edm import LATENT_SCALE
 from ..svd.vae import VAE, ResnetBlock
 from .camera import film, render
+from .cards import Cards
 from .draw import Draw
 from .loop import Limit, Run, compile_blocks
 from .presets import picture_vae, video_vae
@@ -49,9 +51,9 @@ def stills(draw: Draw, canvas: Tensor, size: int) -> Tensor:
 
 
 def distance(output: Tensor, target: Tensor) -> Tensor:
-    """4 MSE + L1 + 0.25 of the gradients' L1 at three scales, of pictures in -1..1."""
+    """16 MSE + L1 + 0.25 of the gradients' L1 at three scales, of pictures in -1..1."""
     output, target = output.float() / 2, target / 2
-    loss = 4 * F.mse_loss(output, target) + F.l1_loss(output, target)
+    loss = 16 * F.mse_loss(output, target) + F.l1_loss(output, target)
     for _ in range(3):
         error = output - target
         loss = loss + 0.25 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
@@ -70,7 +72,7 @@ def clip_loss(vae: VAE, images: Tensor, noise: Tensor, frames: int) -> Tensor:
     """Reconstruction by the temporal decoder; the encoder stays. images: (b t) 3 h w."""
     with torch.no_grad():
         z = vae.encode(images).float()
-    return distance(vae.decode(z + 0.05 / LATENT_SCALE * noise, frames), images)
+    return distance(vae.decode(z + 0.03 / LATENT_SCALE * noise, frames), images)
 
 
 @torch.no_grad()
@@ -90,37 +92,49 @@ def whiten(vae: VAE, images: Tensor) -> None:
 
 
 def train_pictures(
-    config: VAEConfig, draw: Draw, stock: Tensor, limit: Limit, state: Path, batch: int = 48, size: int = 128,
-    lr: float = 1e-3, dtype: torch.dtype = torch.float32, compiled: bool = False,
+    config: VAEConfig, draw: Draw, stock: Tensor, limit: Limit, state: Path, batch: int = 20, size: int = 192,
+    lr: float = 1e-3, dtype: torch.dtype = torch.float32, compiled: bool = False, cards: Cards | None = None,
+    report: Callable[[Run], None] = lambda run: None,
 ) -> tuple[VAE, Run]:  # fmt: skip
-    """The first stage. The result has the averaged weights, in fp32, and white latents."""
+    """The first stage. The result has the averaged weights, in fp32, and white latents.
+
+    batch: crops a card. report: called every 100 steps.
+    """
     vae = picture_vae(config).to(draw.device, dtype)
     if compiled:
         compile_blocks(vae, ResnetBlock)
-    run = Run([vae], lr, limit)
+    run = Run([vae], lr, limit, cards)
     run.resume(state)
     loss = partial(picture_loss, vae)
     while run.share < 1:
         images = stills(draw, pick(draw, stock, batch), size)
         run.update(loss, images, draw.normal(batch, 4, size // 8, size // 8))
+        if run.step % 100 == 0:
+            report(run)
     run.forget_recordings()
     result = picture_vae(config).to(draw.device)
     result.load_state_dict(vae.state_dict())
     for p, value in zip(result.parameters(), run.average.values, strict=True):
         p.data.copy_(value)
-    whiten(result, torch.cat([stills(draw, pick(draw, stock, 32), 2 * size) for _ in range(8)]))
+    whiten(result, torch.cat([stills(draw, pick(draw, stock, 32), size) for _ in range(8)]))
+    run.cards.alike(result.parameters())  # each card has seen other pictures
     return result, run
 
 
 def train_clips(
     config: VAEConfig, pictures: VAE, draw: Draw, stock: Tensor, limit: Limit, state: Path, batch: int = 4,
     frames: int = 14, size: int = 192, lr: float = 4e-4, dtype: torch.dtype = torch.float32,
+    cards: Cards | None = None, report: Callable[[Run], None] = lambda run: None,
 ) -> tuple[VAE, Run]:  # fmt: skip
-    """The second stage: the decoder with temporal layers, on clips, now and then cut in two or into single frames."""
+    """The second stage: the decoder with temporal layers, on clips, now and then cut in two or into single frames.
+
+    pictures: the first stage's, or a whole autoencoder whose decoder is trained on. The encoder stays as it is, so that
+    a UNet trained on its latents stays right.
+    """
     vae = video_vae(config, pictures).to(draw.device, dtype)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
-    run = Run([vae], lr, limit)
+    run = Run([vae], lr, limit, cards)
     run.resume(state)
     losses = {length: partial(clip_loss, vae, frames=length) for length in (frames, frames // 2, 1)}
     while run.share < 1:
@@ -128,6 +142,8 @@ def train_clips(
         noise = draw.normal(len(clips), 4, size // 8, size // 8)
         length = {7: 1, 15: frames // 2}.get(run.step % 16, frames)
         run.update(losses[length], clips, noise)
+        if run.step % 100 == 0:
+            report(run)
     run.forget_recordings()
     vae.float().encoder.load_state_dict(pictures.encoder.state_dict())  # in fp32 as they were
     vae.quant_conv.load_state_dict(pictures.quant_conv.state_dict())

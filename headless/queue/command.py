@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from ..bundled import check_workflow
+from ..graph import read_document
 from ..sentences import sentences
+from ..settings import check_settings
 
 
 def queue(
@@ -15,7 +18,9 @@ def queue(
             metavar="WORKFLOW", help="A workflow saved from the editor (either form), or one of the pack's own."
         ),
     ],
-    server: Annotated[str, typer.Option(metavar="URL", help="The running editor.")] = "http://127.0.0.1:8188",
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="The running editor; a login or ?token= in it goes to that server alone.")
+    ] = "http://127.0.0.1:8188",
     images: Annotated[
         list[Path] | None,
         typer.Option("--image", metavar="FILE", help="A picture to upload and animate. May be repeated."),
@@ -36,12 +41,46 @@ def queue(
     ] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for results and manifest.")] = Path("output"),
     resume: Annotated[bool, typer.Option("--resume", help="Finish what an earlier run left in DIR.")] = False,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header",
+            metavar="'NAME: VALUE'",
+            help="A header for every request, such as a login that a proxy wants. May be repeated. "
+            "A token is better put into $SVD_NODES_TOKEN, where no list of processes shows it: it is sent as "
+            "'Authorization: Bearer TOKEN'. Neither goes to another host or into the manifest.",
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            help="A certificate (PEM or DER) to trust besides the system's, for https with one of your own.",
+        ),
+    ] = None,
     patience: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a server that went away.")
     ] = 300,
 ) -> None:
     """Make clips on a running editor: every picture with every seed. Prints the files it brought home."""
     with sentences(works_here=False):
+        check_workflow(workflow)
+        check_settings(settings or [], read_document(workflow))
         from .session import Options, start
 
-        start(Options(workflow, server, images or [], settings or [], seeds, image_node, output, resume, patience))
+        start(
+            Options(
+                workflow=workflow,
+                server=server,
+                images=images or [],
+                settings=settings or [],
+                seeds=seeds,
+                image_node=image_node,
+                output=output,
+                resume=resume,
+                patience=patience,
+                headers=headers or [],
+                ca=ca,
+            )
+        )

@@ -1,55 +1,95 @@
 """The editor's messages, as they come: which node works, how far it is, what is over."""
 
 import json
-from base64 import b64encode
-from contextlib import suppress
-from typing import Any, Self
-from urllib.parse import unquote, urlencode, urlsplit
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
 
-import websocket
+import httpcore
+from wsproto.connection import CLIENT
+from wsproto.connection import Connection as Frames
+from wsproto.events import CloseConnection, Event, Ping, TextMessage
+from wsproto.utilities import LocalProtocolError
 
-from .server import BUSY, Strange, Unreachable
+from .connection import FAILURES, Connection, Unreachable
+
+LONGEST = 1 << 24  # characters of a message; longer ones are passed over
+AT_ONCE = 1 << 16
+
+Message = tuple[str, dict[str, Any]]  # kind and data
 
 
 class Events:
-    """One connection. The server sends it what concerns the workflows queued under `client_id`."""
+    """One connection. The server sends it what concerns the workflows queued under `client_id`.
 
-    def __init__(self, address: str, shown: str, client_id: str) -> None:
-        parts = urlsplit(address)
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        self._headers = [f"Authorization: Basic {b64encode(login.encode()).decode()}"] if "@" in parts.netloc else []
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        self._server, self._url = shown, f"ws{url.removeprefix('http')}/ws?{urlencode({'clientId': client_id})}"
+    `heard`: whether it has sent anything at all.
+    """
 
-    def __enter__(self) -> Self:
+    def __init__(self, connection: Connection, client_id: str) -> None:
+        self._connection, self._client_id = connection, client_id
+        self._frames, self._text, self.heard = Frames(CLIENT), "", False
+        self._too_long, self._open = False, ExitStack()
+        self._waiting: Iterator[Event] = iter(())
+
+    def open(self) -> None:
+        """May raise `NoMessages`, `Unreachable` and `UnexpectedAnswer`."""
+        websocket = self._connection.websocket("/ws", {"clientId": self._client_id})
+        self._stream = self._open.enter_context(websocket)
+
+    def close(self) -> None:
+        self._open.close()  # no farewell: the server may be gone
+
+    def receive(self, seconds: float) -> Message | None:
+        """The next message; None if none came in this time that can be read."""
+        end = time.monotonic() + seconds
+        while True:
+            for event in self._waiting:
+                if message := self._taken(event):
+                    return message
+                if time.monotonic() > end:
+                    return None
+            left = end - time.monotonic()
+            if left <= 0 or not self._read(left):
+                return None
+
+    def _read(self, seconds: float) -> bool:
+        """Whether anything came in this time."""
         try:
-            self._socket = websocket.create_connection(self._url, timeout=10, header=self._headers)
-        except websocket.WebSocketBadStatusException as error:
-            what = f"it answered {error.status_code}"
-            if error.status_code in BUSY:
-                raise Unreachable(what) from error
-            raise Strange(f"The server at {self._server} sends no messages ({what} to /ws).") from error
-        except (websocket.WebSocketException, OSError) as error:
-            raise Unreachable(str(error)) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.shutdown()  # no farewell: the server may be gone
-
-    def receive(self, seconds: float) -> tuple[str, dict[str, Any]] | None:
-        """The next message's kind and data; None if none came in this time, or nothing that can be read."""
-        try:
-            self._socket.settimeout(seconds)
-            message = self._socket.recv()
-        except websocket.WebSocketTimeoutException:
-            return None
-        except (websocket.WebSocketException, OSError) as error:
-            raise Unreachable(str(error)) from error
-        if isinstance(message, bytes):  # a preview picture
-            return None
-        if not message:  # what a closed connection gives
+            data = self._stream.read(AT_ONCE, timeout=seconds)
+        except httpcore.ReadTimeout:
+            return False
+        except FAILURES as error:
+            raise Unreachable(self._connection.told(error)) from error
+        if not data:
             raise Unreachable("the connection was closed")
-        with suppress(ValueError, TypeError, KeyError):
-            event = json.loads(message)
-            return str(event["type"]), dict(event["data"])
+        self._frames.receive_data(data)
+        self._waiting = self._frames.events()
+        return True
+
+    def _taken(self, event: Event) -> Message | None:
+        """The message that this completes. Pictures and what is no message of the editor's are passed over."""
+        self.heard = True
+        if isinstance(event, CloseConnection):
+            raise Unreachable("the connection was closed")
+        if isinstance(event, Ping):
+            with suppress(*FAILURES, LocalProtocolError):
+                self._stream.write(self._frames.send(event.response()), timeout=1)
+        if not isinstance(event, TextMessage):
+            return None
+        self._too_long |= len(self._text) + len(event.data) > LONGEST
+        self._text = "" if self._too_long else self._text + event.data
+        if not event.message_finished:
+            return None
+        text, self._text, self._too_long = self._text, "", False
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            message = json.loads(text)
+            return str(message["type"]), dict(message["data"])
         return None
+
+
+class Silence:
+    """Stands for `Events` where no messages come."""
+
+    def receive(self, seconds: float) -> None:
+        time.sleep(seconds)

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from ...svd.errors import InputError
 from ..files import prepare_folder
-from .plan import Job, Picture
-from .whole import fault
+from .pictures import Picture
+from .plan import Job
+from .whole import fault, part, sweep
 
 NAME = "manifest.json"
 VERSION = 1
@@ -30,17 +31,21 @@ State = Literal["waiting", "queued", "done", "failed"]
 
 @dataclass
 class Result:
-    """A file of a job: its name beside the manifest, and where the server has it."""
+    """A file of a job: its name beside the manifest, where the server has it, and the node that kept it there."""
 
     file: str
     bytes: int
     sha256: str
     server: dict[str, str]
+    node: str = ""
 
 
 @dataclass
 class Record:
-    """One job. `prompt_id` is written down before the server is told, so that no handed-over job is ever forgotten."""
+    """One job. `prompt_id` is written down before the server is told, so that no handed-over job is ever forgotten.
+
+    owed: the nodes whose results the job is to make, where its others are here already; none: all.
+    """
 
     name: str
     key: str
@@ -53,6 +58,7 @@ class Record:
     seconds: float | None = None
     files: list[Result] = field(default_factory=list)
     error: str | None = None
+    owed: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, job: Job) -> "Record":
@@ -61,6 +67,11 @@ class Record:
             record.picture, record.picture_sha256 = str(job.picture.path), job.picture.sha256
             record.picture_suffix = job.picture.suffix
         return record
+
+    @property
+    def kept(self) -> list[Result]:
+        """What stays while the job is made again."""
+        return [result for result in self.files if result.node not in self.owed] if self.owed else []
 
     @property
     def known_picture(self) -> Picture | None:
@@ -85,12 +96,12 @@ class Manifest:
         """Writes it beside its name first, and renames: it is the old one or the new one, never half of one."""
         content = {"manifest": VERSION, "made_by": "svd-nodes queue", **asdict(self)}
         content.pop("path")
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
+        with part(self.path.parent) as (temporary, file):
+            file.write(json.dumps(content, indent=2).encode())
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self.path)
+            file.close()
+            temporary.replace(self.path)
 
     def require_same(self, asked: Mapping[str, Any], jobs: Sequence[Job]) -> None:
         """InputError if this manifest was made for other work than these jobs; it names the options that differ."""
@@ -116,8 +127,12 @@ class Manifest:
         for record in self.jobs:
             if record.state == "failed":
                 record.state, record.prompt_id, record.error = "waiting", None, None
+                if not (record.files and self._has(record)):
+                    record.owed = []  # all of it is made again
             elif record.state == "done" and not self._has(record):
-                record.state, record.files = "queued", []  # the server may still have them
+                again = bool(record.owed)  # made in two jobs, of which one id is known
+                record.state, record.files, record.owed = "waiting" if again else "queued", [], []
+                record.prompt_id = None if again else record.prompt_id  # the server may still have them
 
     def _has(self, record: Record) -> bool:
         """Whether its files are still there, as they came."""
@@ -133,7 +148,7 @@ def _is(path: Path, result: Result) -> bool:
     """Whether it is there, unaltered, and was whole when it came: an older client noted down whatever came."""
     if not path.is_file() or path.stat().st_size != result.bytes or sha256_of(path) != result.sha256:
         return False
-    return fault(path.read_bytes(), path.suffix) is None
+    return fault(path, path.suffix) is None
 
 
 def _listed(options: Sequence[str]) -> str:
@@ -222,6 +237,7 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise InputError(f"Another svd-nodes queue is at work in {folder}; wait, or choose another --output.") from None
     try:
+        sweep(folder)
         yield
     finally:
         with suppress(OSError):  # whatever keeps them from being taken away again, they do no harm

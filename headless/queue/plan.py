@@ -1,62 +1,25 @@
 """What there is to do: every picture with every seed, each as a workflow that the server can run."""
 
 import hashlib
-import io
 import json
-import re
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
-
-from PIL import Image
 
 from ...svd.errors import InputError
 from ..files import name_problem
 from ..graph import Graph, Info, Node, parse
 from ..settings import Change, changed, read_prompt, read_setting
 from ..values import Spec, not_a_choice, out_of_range, specs
+from .pictures import Picture
 
 LOADER = "StableVideoLoadCheckpoint"
 MOST = 10_000  # jobs; the editor's own memory of what it has done goes no further back
 DIGITS = 20  # of the largest seed, 2**64 - 1
-USUAL = {"JPEG": ".jpg", "MPO": ".jpg"}  # the suffix, where Pillow's first is another
 SEEDS = ("seed", "noise_seed")  # what the editor takes for seeds even where a node does not say so
-
-
-def slug(name: str) -> str:
-    """A name that every file system and every address takes."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of the user's. `remote` is its name on the server, the same for the same bytes.
-
-    suffix: what the server is to know its kind by, whatever the user's file is called.
-    """
-
-    path: Path
-    sha256: str
-    suffix: str
-
-    @property
-    def remote(self) -> str:
-        return f"{slug(self.path.stem)}-{self.sha256[:12]}{self.suffix}"
-
-    def read(self) -> bytes:
-        """Its bytes, as they were when it was looked at. InputError if they are others now, or gone."""
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
-            raise InputError(f"The picture {self.path} cannot be read: {error.strerror}.") from None
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise InputError(
-                f"The picture {self.path} was changed after this queue began; "
-                "put the old one back, or begin anew with another --output."
-            )
-        return data
 
 
 @dataclass(frozen=True)
@@ -67,6 +30,7 @@ class Job:
     prompt: Mapping[str, Any]
     picture: Picture | None = None
     seed: int | None = None
+    outputs: Sequence[str] = ()  # the nodes that keep a result
 
     @property
     def key(self) -> str:
@@ -107,45 +71,6 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def read_pictures(paths: Iterable[Path], known: Mapping[str, Picture]) -> list[Picture]:
-    """Looks at every picture. InputError names the first that cannot be read, or was given twice.
-
-    known: by path, those of an earlier run; one of them that is not here any more may not be needed any more.
-    """
-    pictures: list[Picture] = []
-    for path in paths:
-        picture = known[str(path)] if str(path) in known and not path.exists() else _looked_at(path)
-        if twin := next((other for other in pictures if other.sha256 == picture.sha256), None):
-            raise InputError(
-                f"{twin.path} and {path} hold the same picture and would make the same clips; leave one out."
-            )
-        pictures.append(picture)
-    return pictures
-
-
-def _looked_at(path: Path) -> Picture:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"The picture {path} cannot be read: it is no file.")
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            kind = image.format or ""
-    except OSError as error:
-        what = error.strerror or "it is damaged or no picture; try saving it again as PNG or JPEG"
-        raise InputError(f"The picture {path} cannot be read: {what}.") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's readers on damaged files
-        raise InputError(f"The picture {path} is damaged ({error}); try saving it again as PNG or JPEG.") from None
-    return Picture(path, hashlib.sha256(data).hexdigest(), _suffix(path, kind))
-
-
-def _suffix(path: Path, kind: str) -> str:
-    """The user's own suffix where it is one of pictures, else the usual one of this kind."""
-    known = Image.registered_extensions()
-    own = path.suffix.lower()
-    return own if own in known else USUAL.get(kind) or next((s for s, k in known.items() if k == kind), "")
-
-
 def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -> list[Job]:
     """Every job, picture after picture and seed after seed.
 
@@ -153,18 +78,22 @@ def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -
     Raises:
         InputError: the workflow cannot be read, uses nodes that the server lacks, or has no place for what was asked.
     """
-    prompt = read_prompt(document, infos)
+    prompt = _without_notes(read_prompt(document, infos))
     graph = parse(prompt, infos)
     if missing := [node for node in graph.values() if node.class_type not in infos]:
         raise InputError("\n".join(map(_not_there, missing)))
     changes = [read_setting(setting, graph, infos) for setting in asked.settings]
     prompt = changed(prompt, changes)
+    prompt = changed(prompt, _spelled_as_there(parse(prompt, infos), infos))
     graph = parse(prompt, infos)
+    if odd := next((node for node in graph.values() if _has_no_json(node.inputs)), None):
+        raise InputError(f"{odd} holds a number that is none (NaN or infinity); set it to another with --set.")
     if lacking := next(filter(None, (_no_checkpoint(node, infos) for node in graph.values())), None):
         raise InputError(lacking)
     place = _picture_place(graph, infos, asked) if asked.pictures else None
     seeds = _seed_places(graph, infos, changes, asked.seeds) if asked.seeds else []
-    jobs = list(_combinations(prompt, asked, place, seeds))
+    outputs = tuple(node.id for node in graph.values() if _keeps(node, infos))
+    jobs = list(_combinations(prompt, asked, place, seeds, outputs))
     if len(jobs) > MOST:
         raise InputError(f"That makes {len(jobs):,} clips; ask for at most {MOST:,} at a time.")
     if sentence := next(filter(None, (name_problem(Path(job.name)) for job in jobs)), None):
@@ -173,7 +102,11 @@ def plan(document: Mapping[str, Any], infos: Mapping[str, Info], asked: Asked) -
 
 
 def _combinations(
-    prompt: Mapping[str, Any], asked: Asked, place: tuple[str, str] | None, seeds: Sequence[tuple[str, str]]
+    prompt: Mapping[str, Any],
+    asked: Asked,
+    place: tuple[str, str] | None,
+    seeds: Sequence[tuple[str, str]],
+    outputs: Sequence[str],
 ) -> Iterator[Job]:
     stems = _stems(asked.pictures)
     pictures: Sequence[Picture | None] = asked.pictures or [None]
@@ -184,19 +117,53 @@ def _combinations(
             if picture and place:
                 changes.append((*place, f"svd-queue/{picture.remote}"))
             words = [stems[picture.sha256] if picture else "clip", *([] if seed is None else [f"seed{seed}"])]
-            yield Job("_".join(words), changed(prompt, changes), picture, seed)
+            yield Job("_".join(words), changed(prompt, changes), picture, seed, outputs)
 
 
 def _stems(pictures: Sequence[Picture]) -> dict[str, str]:
     """What the results of each picture are called: its own name, with a number where two have the same."""
     stems: dict[str, str] = {}
     for picture in pictures:
-        stem, number = picture.path.stem, 1
+        own = "".join(c if c.isprintable() else "_" for c in picture.path.stem)
+        stem, number = own, 1
         while stem.casefold() in map(str.casefold, stems.values()):
             number += 1
-            stem = f"{picture.path.stem}_{number}"
+            stem = f"{own}_{number}"
         stems[picture.sha256] = stem
     return stems
+
+
+def _without_notes(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """Without "is_changed", which the server that ran a workflow has noted in its nodes. It may be NaN."""
+    return {
+        id: {name: value for name, value in entry.items() if name != "is_changed"} if isinstance(entry, dict) else entry
+        for id, entry in prompt.items()
+    }
+
+
+def _has_no_json(value: Any) -> bool:
+    """Whether NaN or infinity is in it, which JSON has no words for."""
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return (isinstance(value, float) and not math.isfinite(value)) or any(map(_has_no_json, parts))
+
+
+def _spelled_as_there(graph: Graph, infos: Mapping[str, Info]) -> Iterator[Change]:
+    """The names of files that the server lists with the other slash: it may run on another system."""
+    for node, name, spec in _widgets(graph, infos):
+        value = node.inputs[name]
+        if spec.type == "COMBO" and isinstance(value, str) and value not in spec.choices:
+            same = [choice for choice in spec.choices if _slashed(choice) == _slashed(value)]
+            if len(same) == 1:
+                yield node.id, name, same[0]
+
+
+def _slashed(name: object) -> str | None:
+    return PureWindowsPath(name).as_posix() if isinstance(name, str) else None
+
+
+def _keeps(node: Node, infos: Mapping[str, Info]) -> bool:
+    """Whether a node writes a result to the server's disk."""
+    return bool(infos[node.class_type].get("output_node")) and isinstance(node.inputs.get("filename_prefix"), str)
 
 
 def _not_there(node: Node) -> str:

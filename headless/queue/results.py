@@ -1,22 +1,29 @@
 """From what the server says of a finished workflow to named files here."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..files import publish
+from .connection import UnexpectedAnswer
 from .manifest import Record, Result, sha256_of
 from .outcome import File
-from .plan import slug
-from .server import FOLDER, SHOWN, EditorServer, Strange
-from .whole import fault, is_page, is_whole
+from .pictures import slug
+from .server import FOLDER, EditorServer
+from .whole import ending, fault, is_page, is_whole, part
+from .words import SHOWN
 
 FILM_SUFFIXES = {"SaveVideo": ".mp4", "SaveAnimatedWEBP": ".webp"}  # nodes that write one file, and no other kind
 TRIES = 9  # files of one name that are looked at
 
 
-class NoResult(Exception):
-    """A workflow that ended well left nothing to bring home; one sentence."""
+@dataclass
+class Fetched:
+    """Files that came home, and a sentence for each that did not, by the node that kept it."""
+
+    results: list[Result] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 def named(prompt: Mapping[str, Any], record: Record) -> dict[str, Any]:
@@ -35,43 +42,51 @@ def _prefix(record: Record, node: str) -> str:
     return f"{FOLDER}/{slug(record.name)}-{record.prompt_id}-{slug(node)}"
 
 
-def fetch(server: EditorServer, files: list[File], folder: Path, name: str, own: Container[str]) -> list[Result]:
+def fetch(
+    server: EditorServer, files: Mapping[str, Sequence[File]], folder: Path, name: str, own: Container[str], kept: int
+) -> Fetched:
     """Downloads a job's files as NAME.mp4, or as NAME_00001.png, NAME_00002.png, ... where there are several.
 
     Each appears when it is whole, under its name, or the next free number of it where that is somebody else's: only
-    files named in `own`, and equal ones, are replaced.
+    files named in `own`, and equal ones, are replaced. Its ending is that of what it holds.
+    files: by the node that kept them there.
+    kept: so many files of this job are here already, and stay.
     Raises:
-        NoResult: there are none, or the server does not have them any more, or not to their end.
-        Strange: it sends a web page in place of one.
+        UnexpectedAnswer: the server sends a web page in place of one.
         OSError: one cannot be written.
     """
-    if not files:
-        raise NoResult("the workflow ended without a file; add a node such as Save Video at its end")
-    results = []
-    for number, file in enumerate(files, 1):
-        suffix = PurePosixPath(file["filename"]).suffix
-        path = folder / (f"{name}{suffix}" if len(files) == 1 else f"{name}_{number:05}{suffix}")
-        temporary = path.with_name(f".{path.name}.part")
+    fetched = Fetched()
+    several = kept + sum(map(len, files.values())) > 1
+    every = ((node, file) for node, each in files.items() for file in each)
+    for number, (node, file) in enumerate(every, kept + 1):
+        stem = f"{name}_{number:05}" if several else name
         try:
-            with temporary.open("wb") as target:
-                sha256 = server.download(file, target.write)
-            if sha256 is None:
-                raise NoResult(f"the server does not have its file {file['filename'][:SHOWN]} any more")
-            _require_whole(temporary.read_bytes(), file["filename"][:SHOWN], suffix, server)
-            size = temporary.stat().st_size
-            path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
-        finally:
-            temporary.unlink(missing_ok=True)
-        results.append(Result(path.name, size, sha256, file))
-    return results
+            fetched.results.append(_brought(server, node, file, folder, stem, own))
+        except _NotWhole as error:
+            fetched.faults[node] = f"the server's file {file['filename'][:SHOWN]} {error}"
+    return fetched
 
 
-def _require_whole(data: bytes, name: str, suffix: str, server: EditorServer) -> None:
-    """A page concerns all files, and is gone when somebody has logged in; a broken file has to be made again."""
-    if is_page(data, suffix):
-        raise Strange(f"What the server at {server.url} sent as {name} is a web page.")
-    if what := fault(data, suffix):
-        raise NoResult(f"the server's file {name} is {what}; with --resume it is made again")
+class _NotWhole(Exception):
+    """A file that the server has not, or not to its end; a clause."""
+
+
+def _brought(server: EditorServer, node: str, file: File, folder: Path, stem: str, own: Container[str]) -> Result:
+    told = PurePosixPath(file["filename"]).suffix
+    with part(folder) as (temporary, target):
+        sha256 = server.download(file, target.write)
+        target.close()
+        if sha256 is None:
+            raise _NotWhole("is not there any more")
+        if is_page(temporary):  # it concerns all files, and is gone when somebody has logged in
+            shown = file["filename"][:SHOWN]
+            raise UnexpectedAnswer(f"What the server at {server.where} sent as {shown} is a web page.")
+        if what := fault(temporary, told):
+            raise _NotWhole(f"is {what}; with --resume it is made again")
+        size = temporary.stat().st_size
+        path = folder / f"{stem}{ending(temporary, told)}"
+        path = publish(temporary, path, overwrite=path.name in own or _holds(path, sha256))
+    return Result(path.name, size, sha256, file, node)
 
 
 def _holds(path: Path, sha256: str) -> bool:
@@ -79,27 +94,30 @@ def _holds(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def left_behind(server: EditorServer, prompt: Mapping[str, Any], record: Record) -> list[File]:
+def left_behind(
+    server: EditorServer, prompt: Mapping[str, Any], record: Record, wanted: Collection[str], folder: Path
+) -> dict[str, list[File]]:
     """The films that a job has left on a server that was restarted since and remembers nothing.
 
-    Empty unless every film is there and whole. Of pictures nobody could say how many there should be.
+    Empty unless every film of `wanted`, the nodes that keep a result, is there and whole. Of pictures nobody could
+    say how many there should be.
     """
-    found: list[File] = []
-    for id, node in prompt.items():
-        if _saves(node):
-            suffix = FILM_SUFFIXES.get(node["class_type"])
-            film = next(_whole_films(server, PurePosixPath(_prefix(record, id)), suffix), None) if suffix else None
-            if film is None:
-                return []
-            found.append(film)
+    found: dict[str, list[File]] = {}
+    for id in wanted:
+        suffix = FILM_SUFFIXES.get(prompt[id]["class_type"])
+        film = next(_whole_films(server, PurePosixPath(_prefix(record, id)), suffix, folder), None) if suffix else None
+        if film is None:
+            return {}
+        found[id] = [film]
     return found
 
 
-def _whole_films(server: EditorServer, prefix: PurePosixPath, suffix: str) -> Iterator[File]:
+def _whole_films(server: EditorServer, prefix: PurePosixPath, suffix: str, folder: Path) -> Iterator[File]:
     for number in range(1, TRIES + 1):
         file = {"filename": f"{prefix.name}_{number:05}_{suffix}", "subfolder": str(prefix.parent), "type": "output"}
-        data = bytearray()
-        if server.download(file, data.extend) is None:
-            return
-        if is_whole(bytes(data)):
-            yield file
+        with part(folder) as (path, target):
+            if server.download(file, target.write) is None:
+                return
+            target.flush()
+            if is_whole(path):
+                yield file

@@ -36,6 +36,7 @@ from .folders import (
     checkpoint_list,
     diffusers_folders,
     safetensors_files,
+    spellings,
 )
 from .work import Work
 
@@ -86,8 +87,9 @@ def checkpoint_names() -> list[str]:
 
 def checkpoint_path(name: str) -> Path:
     """The file or folder behind a name of the list. InputError if there is none."""
-    if name in checkpoint_names():
-        for path in (Path(root) / name for root in _roots()):
+    known = checkpoint_names()
+    if listed := next((spelt for spelt in spellings(name) if spelt in known), None):
+        for path in (Path(root) / listed for root in _roots()):
             if path.is_file() or path.is_dir():  # and no pipe, which would be waited for
                 return path
     if name == NO_CHECKPOINT:
@@ -294,8 +296,8 @@ def headroom() -> int:
 
 def _core_colours(latent_format: comfy.latent_formats.LatentFormat) -> Colours:
     bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
-    factors = torch.tensor(latent_format.latent_rgb_factors)  # (4, 3)
-    return Colours(factors.T[:, :, None, None], torch.tensor(bias))
+    factors = torch.tensor(latent_format.latent_rgb_factors, dtype=torch.float32, device="cpu")  # (4, 3)
+    return Colours(factors.T[:, :, None, None], torch.tensor(bias, dtype=torch.float32, device="cpu"))
 
 
 class _ClipPreview:

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...svd import memory as memory_module
-from ...svd.errors import InputError
 from ...svd.streaming import Streamed
 from ...svd.unet import UNet
 from ..preview import Colours
 from . import standalone_io as io
 from .advice import Advice, out_of_memory
-from .folders import NO_CHECKPOINT, PACK_CHECKPOINTS, checkpoint_list, diffusers_folders, safetensors_files
+from .folders import default_folders, find_checkpoint, names_in
 from .work import Work
 
 Progress = Callable[[int, int, Tensor | None], None]
@@ -31,15 +30,6 @@ class ComfyExtension:
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         raise NotImplementedError
-
-
-def default_folders() -> tuple[Path, ...]:
-    """Where checkpoints are looked for: here, in the pack, and where comfy-cli installs the editor."""
-    return (
-        Path("models") / "checkpoints",
-        PACK_CHECKPOINTS,
-        Path.home() / "comfy" / "ComfyUI" / "models" / "checkpoints",
-    )
 
 
 @dataclass(frozen=True)
@@ -79,23 +69,12 @@ def _device() -> torch.device:
 
 def checkpoint_names() -> list[str]:
     """What the checkpoint widget offers. On a fresh install: one entry that says what to do."""
-    roots = [root for root in _current().checkpoint_folders if root.is_dir()]
-    files = [name for root in roots for name in safetensors_files(root)]
-    return checkpoint_list(files, [name for root in roots for name in diffusers_folders(root)])
+    return names_in(_current().checkpoint_folders)
 
 
 def checkpoint_path(name: str) -> Path:
     """The file or folder behind a path, or else behind a name of the list. InputError if there is none."""
-    roots = _current().checkpoint_folders
-    for path in [Path(name)] + [root / name for root in roots]:
-        if name and path.exists():
-            return path
-    searched = ", ".join(dict.fromkeys(str(root) for root in roots))
-    if name == NO_CHECKPOINT:
-        raise InputError(f"There is no checkpoint yet: put svd_xt.safetensors in one of these folders: {searched}.")
-    raise InputError(
-        f"There is no checkpoint called {name!r}: give a path, or put it in one of these folders: {searched}."
-    )
+    return find_checkpoint(name, _current().checkpoint_folders)
 
 
 def precision(choice: str) -> torch.dtype:

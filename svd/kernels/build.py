@@ -164,7 +164,7 @@ def _kernel_jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[], 
             partial(wide_attention.weigh, single, 1.0, kind),
         ]
         for width in widths:  # tiles of 16 to 128 channels of a group
-            moments, weight = torch.ones(2, 1, 2, width, device=device), full(width, kind=kind)
+            moments, weight = full(2, 1, 2, width, kind=torch.float32), full(width, kind=kind)
             norms = partial(group_norm.affine, moments, 16, 1, 32, weight, weight, 1e-5)
             jobs += [partial(norms, None), partial(norms, full(2, width, kind=kind))]
     for width in (320, 640, 1280):
@@ -188,7 +188,7 @@ def _library_jobs(device: torch.device, dtype: torch.dtype) -> list[Callable[[],
         full(2, 64, 4, 4),
         full(64, 64, 3, 3),
         full(128, 64),
-        torch.ones(1, 64, 8, 8, device=device),
+        torch.ones(1, 64, 8, 8, device=device, dtype=torch.float32),
     )
     clip = full(1, 64, 2, 16)[..., None]
     return [

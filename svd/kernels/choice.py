@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module
 
 HALF = (torch.float16, torch.bfloat16)
 ANY = (*HALF, torch.float32)
@@ -40,14 +41,19 @@ def resident(layer: Any, x: Tensor) -> bool:
     if torch.compiler.is_compiling() or not _as_made(layer):
         return False
     weight = layer.weight
-    return isinstance(weight, Tensor) and weight.device == x.device and weight.dtype == x.dtype
+    return type(weight) in (Tensor, nn.Parameter) and weight.device == x.device and weight.dtype == x.dtype
 
 
 def _as_made(layer: Any) -> bool:
     own = type(layer).forward in FORWARDS or hasattr(layer, "comfy_cast_weights")  # ComfyUI's classes cast and patch
     changed = "forward" in vars(layer) or layer._forward_hooks or layer._forward_pre_hooks
     patched = getattr(layer, "weight_function", None) or getattr(layer, "bias_function", None)
-    return own and not changed and not patched
+    return own and not changed and not patched and not _hooked_everywhere()
+
+
+def _hooked_everywhere() -> bool:
+    """Whether torch was told to call functions beside every module."""
+    return bool(module._global_forward_hooks or module._global_forward_pre_hooks)
 
 
 @cache
@@ -72,7 +78,7 @@ def obstacle(device: torch.device) -> str | None:
     try:
         from .gpu import mix
 
-        x = torch.ones(1, 64, device=device)
+        x = torch.ones(1, 64, device=device, dtype=torch.float32)
         mix.mix(x, x, x[0, :1], x[0, :1], None, 64)
     except Exception as error:  # a compiler's, a driver's, Python's: whatever it is, the plain paths work
         warnings.warn(f"Triton builds no kernels here ({error}), so the slower plain paths are taken.", stacklevel=3)

@@ -113,7 +113,7 @@ class Moments:
             return cls(mean, squares, (rows - splits * step).clamp(max=step).float())
         pairs = [_moments(image.float()) for image in x]  # one fp32 copy at a time
         mean, squares = (torch.stack(values)[:, None] for values in zip(*pairs, strict=True))
-        return cls(mean, squares, torch.full((1,), float(rows), device=x.device))
+        return cls(mean, squares, torch.full((1,), float(rows), device=x.device, dtype=torch.float32))
 
     def of_clips(self, frames: int) -> "Moments":
         """The moments of images (b t) as those of clips b."""

@@ -12,7 +12,7 @@ from comfyui.server import REPOSITORY, inside, install, running_server
 from test_archive import pack
 
 from svd_nodes.bench import citizenship
-from svd_nodes.svd.save import save
+from svd_nodes.svd.saving import save
 from svd_nodes.tools.random_checkpoint import preset_models
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]

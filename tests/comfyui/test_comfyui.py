@@ -27,7 +27,7 @@ from record_object_info import LATER, RECORD, without, without_place
 from svd_nodes.headless.core_images import ImageStitch
 from svd_nodes.nodes import NODES
 from svd_nodes.nodes.host import folders, standalone
-from svd_nodes.svd.save import save
+from svd_nodes.svd.saving import save
 from svd_nodes.tools.random_checkpoint import preset_models
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -409,7 +409,7 @@ def sentences(refused: Refused, node: str) -> str:
         ("1", {"checkpoint": "../../outside.safetensors"}, "There is no checkpoint called"),
         ("3", {"width": 500, "height": 576}, "The size 500 x 576 does not divide by 8: use 496 x 576."),
         ("5", {"noise_aug_strength": -1}, "noise_aug_strength is -1"),
-        ("6", {"min_guidance": 3.0, "max_guidance": 1.0}, "min_guidance 3 is above max_guidance 1: swap them."),
+        ("6", {"min_guidance": -3.0}, "min_guidance is -3: it must be between 0 and 100."),
         ("6", {"guidance": "cosine"}, "guidance is 'cosine'"),
         ("6", {"frames": 0}, "frames"),
         ("6", {"steps": 0}, "steps"),

@@ -10,7 +10,7 @@ from comfyui.browser import what_is_missing
 from comfyui.server import inside, install
 from comfyui.surface import PREVIEW_MOVES, QUICKSTART, RENDERERS
 
-from svd_nodes.svd.save import save
+from svd_nodes.svd.saving import save
 from svd_nodes.tools.random_checkpoint import preset_models
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]

@@ -142,30 +142,29 @@ def test_what_is_off_the_model_s_training_has_a_badge_and_runs(surface):
 
 
 def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
-    surface.set("StableVideoSample", min_guidance=3, max_guidance=1)
-    sentence = "min_guidance 3 is above max_guidance 1: swap them."
-    surface.wait_for("StableVideoSample", sentence)
-    assert sum(sentence in line for line in surface.lines("StableVideoSample")) == 1
-    assert surface.editor.ask("svd.panel('StableVideoSample').querySelector('path.svd-error') !== null")
+    surface.set("StableVideoFitImage", width=250, height=256)
+    sentence = "The size 250 x 256 does not divide by 8: use 248 x 256."
+    surface.wait_for("StableVideoFitImage", sentence)
+    assert sum(sentence in line for line in surface.lines("StableVideoFitImage")) == 1
     surface.editor.ask("app.queuePrompt(0).catch(() => {})")
     surface.editor.wait("Object.keys(app.lastNodeErrors ?? {}).length > 0")
     errors = surface.editor.ask("app.lastNodeErrors")
-    assert set(errors) == {"8"}
-    assert all(sentence in error["details"] for error in errors["8"]["errors"])
+    assert set(errors) == {"3"}
+    assert all(sentence in error["details"] for error in errors["3"]["errors"])
     surface.editor.page.keyboard.press("Escape")
 
 
 def test_a_node_is_taller_only_while_a_sentence_stands_on_it(surface):
-    height = "svd.node('StableVideoSample').size[1]"
-    saved = "app.graph.serialize().nodes.find(node => node.type === 'StableVideoSample').size[1]"
+    height = "svd.node('StableVideoFitImage').size[1]"
+    saved = "app.graph.serialize().nodes.find(node => node.type === 'StableVideoFitImage').size[1]"
     surface.wait_for("StableVideoSample", "≈ ")
     surface.editor.page.wait_for_timeout(500)
     before = surface.editor.ask(height)
-    surface.set("StableVideoSample", min_guidance=3, max_guidance=1)
+    surface.set("StableVideoFitImage", width=250)
     surface.editor.wait(f"{height} > {before}")
     if not surface.renderer.vue:  # there the page saves the height that it measures
         assert surface.editor.ask(saved) == before
-    surface.set("StableVideoSample", min_guidance=1, max_guidance=2)
+    surface.set("StableVideoFitImage", width=256)
     surface.editor.wait(f"{height} <= {before}")
 
 

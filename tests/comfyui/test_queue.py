@@ -1,4 +1,4 @@
-"""`svd-nodes queue`, and the README's lines, against the real editor's server."""
+"""`svd-nodes queue`, and the lines of docs/queue.md, against the real editor's server."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from comfyui.server import running_server
-from test_queue import readme_lines
+from test_queue import page_lines
 from tiny_files import checkpoint, picture
 
 from svd_nodes.bench import queue as bench
@@ -21,12 +21,12 @@ def test_every_clip_is_made_once_and_comes_home(checkout, disturbed, tmp_path, m
     assert (outcome.asked, outcome.home, outcome.right, outcome.made, outcome.doubled) == (18, 18, 18, 18, 0)
 
 
-def test_the_readmes_lines_run_in_the_real_server(checkout, tmp_path, monkeypatch):
+def test_the_pages_lines_run_in_the_real_server(checkout, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.png", "b.png"):
         picture(tmp_path / name, 64, 64)
     with running_server(checkout, tmp_path / "base") as server:
         checkpoint(tmp_path / "base" / "models" / "checkpoints", "svd_nano.safetensors")
-        lines = readme_lines(f"http://127.0.0.1:{server.port}").replace("range(1, 9)", "range(1, 2)")
+        lines = page_lines(f"http://127.0.0.1:{server.port}").replace("range(1, 9)", "range(1, 2)")
         subprocess.run([sys.executable, "-I", "-c", lines], check=True, timeout=600)
     assert {"a_seed1.mp4", "b_seed1.mp4"} < set(os.listdir())

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { guidance, size } from "../../web/svd/checks.js"
+import { size } from "../../web/svd/checks.js"
 import { Words } from "../../web/svd/words.js"
 
 const { say } = new Words()
@@ -9,12 +9,4 @@ test("sizes that do not divide", () => {
   assert.equal(size(1024, 576, say), undefined)
   assert.equal(size(undefined, 571, say), undefined)
   assert.equal(size(500, 576, say), "The size 500 x 576 does not divide by 8: use 496 x 576.")
-})
-
-test("guidance the wrong way round", () => {
-  assert.equal(guidance("linear", 1, 3, say), undefined)
-  assert.equal(guidance("constant", 3, 1, say), undefined)
-  assert.equal(guidance(undefined, 3, 1, say), undefined)
-  assert.equal(guidance("triangle", undefined, 1, say), undefined)
-  assert.equal(guidance("triangle", 3, 1, say), "min_guidance 3 is above max_guidance 1: swap them.")
 })

@@ -29,6 +29,8 @@ test("a bar a frame, the strongest as high as the box", () => {
 test("in words", () => {
   assert.equal(inWords(scales("linear", 1, 3, 25), say), "guidance 1 → 3")
   assert.equal(inWords(scales("triangle", 1, 2.5, 25), say), "guidance 1 → 2.5 → 1")
+  assert.equal(inWords(scales("linear", 3, 1, 25), say), "guidance 3 → 1")
+  assert.equal(inWords(scales("triangle", 3, 1, 25), say), "guidance 3 → 1 → 3")
   assert.equal(inWords(scales("constant", 1, 2, 25), say), "guidance 2 in every frame")
   assert.equal(inWords(scales("linear", 1, 1, 25), say), "no guidance: steps take half the time")
 })

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...headless.core_nodes import Workspace, host_nodes
+from ...headless.core_nodes import CODECS, CONTAINERS, Workspace, host_nodes
 from ...headless.graph import Info
 from ...nodes import NODES
 from ...nodes.host.standalone import io
@@ -14,8 +14,14 @@ def infos(workspace: Workspace) -> dict[str, Info]:
     """/object_info of every node that a template uses."""
     known = {n.GET_SCHEMA().node_id: n.GET_NODE_INFO_V1() for n in (*NODES, *host_nodes(workspace))}
     known["CreateVideo"]["input"]["optional"] = {"audio": ("AUDIO", {})}  # which nothing here makes
-    # Inputs that newer editors have put at the end or inside others come with their own values there.
-    known["SaveVideo"]["input"]["optional"] = {"codec": known["SaveVideo"]["input"]["optional"]["codec"]}
+    # What newer editors have put at the end or inside others comes with its own value there.
+    film = known["SaveVideo"]["input"]["required"]
+    film["format"] = ("COMBO", {"options": list(CONTAINERS), "default": "auto"})
+    known["SaveVideo"]["input"]["optional"] = {"codec": ("COMBO", {"options": list(CODECS), "default": "auto"})}
+    for node in known.values():
+        if node["output_node"]:
+            node["output"] = node["output_name"] = []
+    del known["LoadImage"]["input"]["required"]["image"][1]["image_upload"]
     return known | {schema.node_id: _info(schema) for schema in SCHEMAS}
 
 

@@ -6,15 +6,8 @@ export function size(width, height, say) {
   return say("refused_size", { width, height, wide, high })
 }
 
-export function guidance(shape, minimum, maximum, say) {
-  if (shape === undefined || shape === "constant" || !(minimum > maximum)) return undefined
-  return say("refused_guidance", { minimum: short(minimum), maximum: short(maximum) })
-}
-
 /** Rounded as Python rounds. */
 function halfEven(number) {
   const rounded = Math.round(number)
   return number % 1 === 0.5 && rounded % 2 ? rounded - 1 : rounded
 }
-
-const short = (number) => String(Number(number.toPrecision(6)))

@@ -30,7 +30,7 @@ export function bars(values, width, height) {
 export function inWords(values, say) {
   if (!values.length) return ""
   const [first, last] = [values[0], values.at(-1)].map(short)
-  const peak = short(Math.max(...values))
+  const peak = short(values.reduce((a, b) => (Math.abs(b - values[0]) > Math.abs(a - values[0]) ? b : a)))
   if (values.every((value) => value === 1)) return say("guidance_none")
   if (first === last && last === peak) return say("guidance_same", { first })
   return say(peak === last || peak === first ? "guidance_line" : "guidance_peak", { first, peak, last })

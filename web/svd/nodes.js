@@ -55,7 +55,7 @@ export const PANELS = {
       panel,
       update() {
         const { checkpoint, fps, bucket } = conditionSettings(node)
-        told(fps === undefined ? "" : host.say("told_fps", { fps: fps - 1 }))
+        told(fps === undefined ? "" : host.say("told_fps", { fps: Number((fps - 1).toFixed(3)) }))
         badge(offMotion(checkpoint, fps, bucket, host.say))
       },
     }
@@ -80,9 +80,7 @@ export const PANELS = {
         const settings = samplerSettings(node)
         const { shape, minimum, maximum, frames } = settings
         const values = scales(shape, minimum, maximum, frames)
-        const refusal = checks.guidance(shape, minimum, maximum, host.say)
-        panel.showError(refusal)
-        curve(values, refusal !== undefined)
+        curve(values)
         words(inWords(values, host.say))
         const answer = await host.answer(question(settings))
         const { text, problem } = answer ? sampling(answer, frames, host.say) : {}
@@ -122,7 +120,7 @@ function fill(chooser, title, groups) {
   }
 }
 
-/** The guidance's bars; nothing is drawn where it is unknown. Those that are refused have the errors' colour. */
+/** The guidance's bars; nothing is drawn where it is unknown. */
 function drawing(panel) {
   const picture = panel.document.createElementNS(SVG, "svg")
   const path = panel.document.createElementNS(SVG, "path")
@@ -130,8 +128,5 @@ function drawing(panel) {
   picture.setAttribute("preserveAspectRatio", "none")
   picture.append(path)
   panel.body.append(picture)
-  return (values, refused) => {
-    path.setAttribute("d", bars(values, ...BOX))
-    path.classList.toggle("svd-error", refused)
-  }
+  return (values) => path.setAttribute("d", bars(values, ...BOX))
 }

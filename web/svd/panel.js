@@ -17,7 +17,6 @@ export const STYLE = `
 .svd-panel svg { display: block; width: 100%; height: 28px; }
 .svd-panel path { fill: var(--p-primary-color, #64b5f6); }
 .svd-error { color: color-mix(in srgb, #ff4444 65%, var(--input-text, #ddd)); }
-.svd-panel path.svd-error { fill: currentColor; }
 .svd-badge { color: color-mix(in srgb, #f5b942 55%, var(--input-text, #ddd)); padding-left: 17px; text-indent: -17px; }
 .svd-badge::before { content: "⚠"; display: inline-block; width: 17px; text-indent: 0; }
 .svd-clip { overflow: hidden; max-width: 100%; max-height: 200px; margin: 0 auto; border-radius: 4px; width: 100%; }

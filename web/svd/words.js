@@ -12,7 +12,6 @@ export const ENGLISH = {
   presets_picture: "for this picture, {width} × {height}",
   told_fps: "the model is told fps {fps}",
   refused_size: "The size {width} x {height} does not divide by 8: use {wide} x {high}.",
-  refused_guidance: "min_guidance {minimum} is above max_guidance {maximum}: swap them.",
   guidance_none: "no guidance: steps take half the time",
   guidance_same: "guidance {first} in every frame",
   guidance_line: "guidance {first} → {last}",

@@ -1,12 +1,8 @@
 """From networks to a file, in either layout. Nothing is half-written: it appears under its name when it is whole."""
 
-import errno
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +11,11 @@ from torch import Tensor, nn
 
 from .clip import MEAN, STD
 from .errors import InputError
+from .files.names import is_staging
+from .files.publish import FULL, place, place_folder, require_writable, unfinished_file, unfinished_folder
 from .keymap import Layout, Naming, Source, clip_table, unet_table, vae_table
 from .layout import CONFIG_KEY, FIRST_STAGE, UNET
+from .saveable import plain
 from .tensorfile import Planned, is_finite, write_tensors
 
 if TYPE_CHECKING:
@@ -70,23 +69,33 @@ def save(
     dtype: of all weights, None keeps each as it is. variant: goes into a folder's file names, "fp16" say. The configs
     (and the metadata the model came with) go into the file's metadata or the folder's config.json. InputError if
     `path` is there already and `overwrite` is false (a folder with anything else in it is never overwritten), if the
-    layout cannot hold the model, or if the place cannot be written to. OSError if the disk is full.
+    layout cannot hold the model, if a network carries adapters or is not what its config says, or if the place cannot
+    be written to. OSError if the disk is full.
     """
     path = Path(path)
-    _check_target(path, layout, variant, overwrite)
+    check_target(path, layout, variant, overwrite)
+    models = plain(models)
+    if layout == "diffusers":
+        _check_expressible(models)
     try:
-        with _beside(path, layout) as temporary:
-            if layout == "single":
-                write_tensors(temporary, _single_file(models, dtype), _metadata(models))
-            else:
-                _write_folder(models, temporary, dtype, variant)
+        if layout == "single":
+            with unfinished_file(path) as file:
+                write_tensors(file, _single_file(models, dtype), _metadata(models))
+                place(file, path, overwrite)
+        else:
+            with unfinished_folder(path) as folder:
+                _write_folder(models, folder, dtype, variant)
+                place_folder(folder, path, overwrite, lambda entry: _lost(entry, variant) is None)
+    except FileExistsError:
+        raise InputError(f"{path} was made by somebody else in the meantime; choose another name.") from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise  # no fault of what was given
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _check_target(path: Path, layout: Layout, variant: str | None, overwrite: bool) -> None:
+def check_target(path: Path, layout: Layout, variant: str | None = None, overwrite: bool = False) -> None:
+    """InputError for what `save` refuses whatever the models are: to be asked before they are loaded."""
     if layout not in ("single", "diffusers"):
         raise InputError(f"layout is {layout!r}: it can be 'single' (one file) or 'diffusers' (a folder).")
     if layout == "single" and path.suffix != ".safetensors":
@@ -97,46 +106,30 @@ def _check_target(path: Path, layout: Layout, variant: str | None, overwrite: bo
         raise InputError(f"variant is {variant!r}: it goes into file names, so it can be a word such as 'fp16'.")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path.absolute().parent} is no folder; make it first.")
-    if not path.exists():
+    require_writable(path if path.is_dir() else path.absolute().parent)
+    if not os.path.lexists(path):
         return
     if not overwrite:
         raise InputError(f"{path} exists already; choose another name, or ask to overwrite it.")
     if path.is_dir() != (layout == "diffusers"):
         raise InputError(f"{path} exists and is something else, so it is not overwritten; choose another name.")
-    if path.is_dir() and (lost := _would_be_lost(path, variant)):
+    entries = sorted(path.iterdir()) if path.is_dir() else []
+    if lost := next(filter(None, (_lost(entry, variant) for entry in entries)), None):
         raise InputError(f"{path} holds {lost}, which would be lost; choose another name.")
 
 
-def _would_be_lost(folder: Path, variant: str | None) -> str | None:
-    """The first thing in a folder that saving does not write anew."""
+def _lost(entry: Path, variant: str | None) -> str | None:
+    """Of an entry of a folder, the first thing that saving does not write anew."""
+    if is_staging(entry):  # unfinished work is left alone
+        return None
     written = {*FOLDER_CONFIGS, *(f"{stem}{_ending(variant)}" for stem in FOLDER_WEIGHTS)}
-    here = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink())
+    below = sorted(entry.rglob("*")) if entry.is_dir() and not entry.is_symlink() else [entry]
+    here = (path.relative_to(entry.parent) for path in below if not path.is_dir() or path.is_symlink())
     return next((str(path) for path in here if path.as_posix() not in written), None)
 
 
 def _ending(variant: str | None) -> str:
     return f".{variant}.safetensors" if variant else ".safetensors"
-
-
-@contextmanager
-def _beside(path: Path, layout: Layout) -> Iterator[Path]:
-    """A temporary name on the same disk, renamed to `path` at the end, or removed after an exception."""
-    room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
-    new, old = room / "new", room / "old"
-    try:
-        if layout == "diffusers":
-            new.mkdir()
-        yield new
-        if path.is_dir():  # a folder cannot be renamed onto another
-            path.rename(old)
-        try:
-            os.replace(new, path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
 
 
 # ---- tensors
@@ -292,7 +285,6 @@ def _check_expressible(models: "Models") -> None:
 
 
 def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, variant: str | None) -> None:
-    _check_expressible(models)
     for name, values in _folder_configs(models).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -308,7 +300,8 @@ def _write_folder(models: "Models", folder: Path, dtype: torch.dtype | None, var
 
 
 def _identity_quant_conv(channels: int, dtype: torch.dtype) -> Mapping[str, Planned]:
-    weight, bias = torch.eye(channels)[:, :, None, None], torch.zeros(channels)
+    weight = torch.eye(channels, dtype=torch.float32, device="cpu")[:, :, None, None]
+    bias = torch.zeros_like(weight[:, 0, 0, 0])
     return {
         f"quant_conv.{leaf}": _planned([(Source(f"quant_conv.{leaf}", tuple(tensor.shape)), tensor)], dtype)
         for leaf, tensor in (("weight", weight), ("bias", bias))

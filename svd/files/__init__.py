@@ -1,0 +1,1 @@
+"""Files: writing them whole or not at all."""
