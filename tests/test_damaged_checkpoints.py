@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from svd_nodes.headless.checkpoints import inspect
+from svd_nodes.svd import StableVideoDiffusionPipeline
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import BOUNDS, CHOICES, CLIPConfig, UNetConfig, VAEConfig
@@ -377,8 +378,11 @@ def test_every_config_that_is_taken_can_be_built(clip):
 
 
 @pytest.mark.parametrize("value", [10**400, 1e300, float("nan"), "7", [], True, -1])
-def test_schedules_that_are_none(folder, value):
+def test_schedules_that_are_none(folder, value, monkeypatch):
+    monkeypatch.setattr("svd_nodes.svd.checkpoint.load", None)  # it is refused before the weights are read
     change(folder / "scheduler/scheduler_config.json", sigma_max=value)
+    with pytest.raises(InputError, match="sigma_max"):
+        StableVideoDiffusionPipeline.from_pretrained(folder)
     with pytest.raises(InputError, match="sigma_max"):
         Scheduler.from_folder(folder)
     change(folder / "feature_extractor/preprocessor_config.json", image_std=[value, 1, 1])
