@@ -185,9 +185,7 @@ def _files(path: Path) -> list[TensorFile]:
     places = read_json(path).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise InputError(f"{path} is damaged: its weight_map does not say which file holds what; download it again.")
-    names = sorted(
-        {re.split(r"[/\\]", name)[-1] for name in places.values()}
-    )  # an index may not lead out of its folder
+    names = sorted({_last(name) for name in places.values()})
     if len(names) > MOST_SHARDS:
         raise InputError(f"{path} is damaged: its weight_map names {len(names):,} files; download it again.")
     for name in names:
@@ -195,6 +193,11 @@ def _files(path: Path) -> list[TensorFile]:
             where = path.parent / shown(name, 60)
             raise InputError(f"{where} is missing, though the index names it; download the folder again.")
     return [read_header(path.parent / name) for name in names]
+
+
+def _last(name: str) -> str:
+    """A shard's name without folders: an index may not lead out of its own."""
+    return re.split(r"[/\\]", name)[-1]
 
 
 def _is_file(path: Path) -> bool:

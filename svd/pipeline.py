@@ -101,13 +101,14 @@ class StableVideoDiffusionPipeline:
             hub = {name: value for name, value in options.items() if name in HUB_OPTIONS}
             path = from_hub(str(pretrained_model_name_or_path), variant, hub)
         checkpoint.open_checkpoint(path, variant).require_svd()
+        scheduler, feature_extractor = Scheduler.from_folder(path), FeatureExtractor.from_folder(path)
         models = checkpoint.load(path, dtype=dtype, variant=variant)
         parts = {
             "vae": models.vae,
             "image_encoder": models.clip,
             "unet": models.unet,
-            "scheduler": Scheduler.from_folder(path),
-            "feature_extractor": FeatureExtractor.from_folder(path),
+            "scheduler": scheduler,
+            "feature_extractor": feature_extractor,
         }
         pipe = cls(**(parts | given), num_frames=models.frames)
         return pipe if device is None else pipe.to(device)

@@ -10,7 +10,9 @@ T = TypeVar("T")
 
 WHOLE = "use a whole checkpoint such as svd_xt.safetensors or a diffusers folder"
 FOLDER = "give the folder that holds model_index.json"
-COPY = "copy it over unet/diffusion_pytorch_model.safetensors of a whole SVD diffusers folder, and give that folder"
+COPY = (
+    "copy its weights over unet/diffusion_pytorch_model.safetensors of a whole diffusers folder, and give that folder"
+)
 TRAINED_UNET = "a trained UNet alone, without its VAE and CLIP"
 # What training programs put into a module's name: DistributedDataParallel, torch.compile, FSDP.
 WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod|_fsdp_wrapped_module)\.")
@@ -31,11 +33,7 @@ class Kind:
 
 
 KINDS = (
-    Kind(
-        r"^(?=.*motion_modules)(?=.*lora)",
-        "an AnimateDiff motion LoRA",
-        "it does not work with SVD: " + WHOLE,
-    ),
+    Kind(r"^(?=.*motion_modules)(?=.*lora)", "an AnimateDiff motion LoRA", "it does not work with SVD: " + WHOLE),
     Kind(r"motion_modules\.", "an AnimateDiff motion module"),
     Kind(
         r"\blora_(A|B|up|down)\b|\blora\.(up|down)\b|_lora\.(up|down)\b|^lora_", "a LoRA", "it holds no model: " + WHOLE

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from svd_nodes.headless.checkpoints import inspect
+from svd_nodes.svd import StableVideoDiffusionPipeline
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.svd.clip import build_clip, clip_shapes
 from svd_nodes.svd.config import BOUNDS, CHOICES, CLIPConfig, UNetConfig, VAEConfig
@@ -120,7 +121,7 @@ def test_a_trained_unet_alone(whole, folder, models, tmp_path, wrapper):
     """Refused alone, in every spelling; taken where the sentence says to copy it."""
     file = tmp_path / "finetuned.safetensors"
     save_file({wrapper + name: tensor for name, tensor in load_file(whole / "tiny" / UNET_WEIGHTS).items()}, file)
-    refused_alike(file, "a trained UNet alone", "copy it over", f"'{wrapper}'" if wrapper else "")
+    refused_alike(file, "a trained UNet alone", "copy its weights over", f"'{wrapper}'" if wrapper else "")
     shutil.copy(file, folder / UNET_WEIGHTS)
     taken_alike(folder, models)
     assert open_checkpoint(folder).wrapper == wrapper
@@ -133,7 +134,7 @@ def test_a_trained_unet_in_the_names_of_a_single_file(whole, folder, models, tmp
     for prefix in ("model.diffusion_model.", ""):
         file = tmp_path / "finetuned.safetensors"
         save_file({name.replace("model.diffusion_model.", prefix): tensor for name, tensor in own.items()}, file)
-        refused_alike(file, "a trained UNet alone", "copy it over")
+        refused_alike(file, "a trained UNet alone", "copy its weights over")
         shutil.copy(file, folder / UNET_WEIGHTS)
         taken_alike(folder, models)
 
@@ -144,7 +145,7 @@ def test_a_training_checkpoint(whole, tmp_path):
         shutil.copytree(whole / "tiny/unet", tmp_path / "checkpoint-1000" / name)
     trained = tmp_path / "checkpoint-1000"
     for path in (trained, trained / "unet", trained / "unet_ema", trained / UNET_WEIGHTS):
-        refused_alike(path, "a trained UNet alone", "copy it over")
+        refused_alike(path, "a trained UNet alone", "copy its weights over")
 
 
 def test_parts_of_a_whole_folder_lead_to_it(whole):
@@ -377,8 +378,11 @@ def test_every_config_that_is_taken_can_be_built(clip):
 
 
 @pytest.mark.parametrize("value", [10**400, 1e300, float("nan"), "7", [], True, -1])
-def test_schedules_that_are_none(folder, value):
+def test_schedules_that_are_none(folder, value, monkeypatch):
+    monkeypatch.setattr("svd_nodes.svd.checkpoint.load", None)  # it is refused before the weights are read
     change(folder / "scheduler/scheduler_config.json", sigma_max=value)
+    with pytest.raises(InputError, match="sigma_max"):
+        StableVideoDiffusionPipeline.from_pretrained(folder)
     with pytest.raises(InputError, match="sigma_max"):
         Scheduler.from_folder(folder)
     change(folder / "feature_extractor/preprocessor_config.json", image_std=[value, 1, 1])
