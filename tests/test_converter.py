@@ -30,7 +30,7 @@ from svd_nodes.headless.graph import parse, read_document
 from svd_nodes.headless.placeholders import filled
 from svd_nodes.headless.queue.plan import Asked, plan
 from svd_nodes.headless.run import Job, WorkflowError, run
-from svd_nodes.headless.settings import read_workflow
+from svd_nodes.headless.settings import read_setting, read_workflow
 from svd_nodes.headless.text import printable
 from svd_nodes.headless.values import specs
 from svd_nodes.headless.widgets import read_widgets
@@ -411,6 +411,23 @@ def test_what_a_version_of_core_does_not_save_has_its_default(sound, tmp_path):
     prompt = change(sound, "8", steps=1, frames=1)
     prompt["11"] = {"class_type": "SaveVideo", "inputs": {"video": ["10", 0], "filename_prefix": "a"}}
     assert [path.name for path in run_document(prompt, tmp_path)] == ["a_00001_.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("SaveVideo.format.codec=h264", ("11", "format.codec", "h264")),
+        ("Save Video.format.codec=h264", ("11", "format.codec", "h264")),
+        ("11.format=mp4", ("11", "format", "mp4")),
+        ("SVD 1.1.steps=3", ("8", "steps", 3)),
+    ],
+)
+def test_settings_of_inputs_inside_choices(setting, expected, sound):
+    infos = Catalogue.of(Workspace(Path())).infos
+    graph = parse({**sound, "8": {**sound["8"], "_meta": {"title": "SVD 1.1"}}}, infos)
+    assert read_setting(setting, graph, infos) == expected
+    with pytest.raises(InputError, match="no node is called"):
+        read_setting("Nobody.format.codec=h264", graph, infos)
 
 
 # ---- names of files
