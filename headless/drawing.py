@@ -38,7 +38,7 @@ class Drawn:
     properties: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f'Node {self.id} "{printable(self.title)}"'
+        return f'Node {shortened(self.id)} "{shortened(self.title)}"'
 
 
 @dataclass(frozen=True)
