@@ -56,11 +56,12 @@ def clips_of(latent: Latent) -> list[int]:
     """The frames of each clip, in order, also of a latent that was cut or joined since it was sampled.
 
     Core's nodes (Latent From Batch, Latent Batch, Repeat, Rebatch) keep `batch_index` in step, so a clip ends where it
-    does not go on by NEXT_FRAME. Without it there is the count: what is shorter than a clip is part of one. A latent
-    that carries neither is one clip. InputError where two clips could not be told apart.
+    does not go on by NEXT_FRAME. (Frames 0 to 2 of one clip joined with 3 to 5 of another go on, as one clip.) Without
+    it there is the count: what is shorter than a clip is part of one. A latent that carries neither is one clip.
+    InputError where two clips could not be told apart.
     """
     entries, frames, index = len(latent["samples"]), _frame_count(latent), latent.get("batch_index")
-    index = index if isinstance(index, list) else None
+    index = index if isinstance(index, list) and all(isinstance(place, int) for place in index) else None
     if not entries:
         raise InputError("The latent has 0 frames: connect the latent of an SVD Sampler.")
     if index is not None and len(index) == entries:
@@ -86,7 +87,7 @@ def _frame_count(latent: Latent) -> int | None:
     frames = latent.get("frames")
     if frames is None:
         return None
-    if isinstance(frames, bool) or not isinstance(frames, int | float) or frames < 1 or frames != int(frames):
+    if isinstance(frames, bool) or not isinstance(frames, int | float) or frames < 1 or frames % 1:
         raise InputError(f"The latent says that a clip has {frames!r} frames: connect the latent of an SVD Sampler.")
     return int(frames)
 

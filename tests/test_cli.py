@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_files import WORKFLOWS, checkpoint, picture, tiny_workflow
 
-from svd_nodes.headless.media import write_mp4, write_webp
+from svd_nodes.headless.films import write_film
 from svd_nodes.svd.checkpoint import load, open_checkpoint, save
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models
 
@@ -720,7 +720,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch):
 def test_a_contact_sheet_shows_frames_of_every_clip(folder):
     for name, count in (("a.mp4", 9), ("b.mp4", 2)):
         grey = torch.linspace(0, 1, count)[:, None, None, None].expand(-1, 16, 24, 3)
-        write_mp4(folder / name, grey, Fraction(7), {})
+        write_film(folder / name, grey, Fraction(7), {})
     code, out, err = call("sheet", "a.mp4", "b.mp4", "-o", "sheet.png", "--columns", 3)
     assert (code, out.strip()) == (0, "sheet.png"), err
     sheet = np.asarray(Image.open("sheet.png").convert("L"))
@@ -757,8 +757,8 @@ def test_what_is_no_clip_gets_a_sentence(folder, clip, output, sentence):
     for name in ("text.mp4", "text.webp", "text.gif"):
         (folder / name).write_text("not a film")
     grey = torch.rand(9, 64, 64, 3)
-    write_mp4(folder / "whole.mp4", grey, Fraction(7), {})
-    write_webp(folder / "whole.webp", grey, 7, {}, lossless=True, quality=50)
+    write_film(folder / "whole.mp4", grey, Fraction(7), {})
+    write_film(folder / "whole.webp", grey, 7, {}, lossless=True, quality=50)
     for name in ("mp4", "webp"):
         data = Path(f"whole.{name}").read_bytes()
         Path(f"half.{name}").write_bytes(data[: len(data) // 2])
@@ -778,7 +778,7 @@ def test_what_is_no_clip_gets_a_sentence(folder, clip, output, sentence):
 
 def test_a_sheet_without_a_name_lies_beside_its_clip_and_replaces_nothing(folder):
     Path("clips").mkdir()
-    write_mp4(folder / "clips" / "a.mp4", torch.rand(2, 16, 16, 3), Fraction(7), {})
+    write_film(folder / "clips" / "a.mp4", torch.rand(2, 16, 16, 3), Fraction(7), {})
     Path("clips/a_sheet.png").write_text("mine")
     assert "clips/a_sheet.png exists already; choose another name, or replace it with --overwrite." in refused(
         "sheet", "clips/a.mp4"

@@ -6,6 +6,7 @@ from oracle import CLIP_CONFIG, VAE_CONFIGS, clip, diffusers_vae, our_vae
 
 from svd_nodes.svd.conditioning import Conditioning, ImageLatent, check_size, condition, encode_clip, encode_latent
 from svd_nodes.svd.errors import InputError, NonFiniteError
+from svd_nodes.svd.layers import sinusoid
 from svd_nodes.svd.noise import clip_generators, draw_noise
 
 
@@ -55,6 +56,15 @@ def test_condition_embeds_fps_minus_one():
     assert told.scalars.dtype == torch.float32
 
 
+@pytest.mark.parametrize("fps", [23.976, 29.97, 12.5, 1, 1024.0])
+def test_fractions_of_a_frame_per_second_are_embedded_too(fps):
+    latent = ImageLatent(torch.ones(1, 4, 3, 3), 0.02)
+    told = condition(torch.ones(1, 1, 8), latent, fps=fps)
+    assert told.scalars[0, 0].item() == pytest.approx(fps - 1, rel=1e-6)
+    near = [sinusoid(condition(torch.ones(1, 1, 8), latent, fps=x).scalars[0, 0], 64) for x in (fps, fps + 0.03)]
+    assert 1e-3 < (near[0] - near[1]).abs().max() < 0.04, "between its neighbours, as near as the numbers are"
+
+
 def test_unconditional_is_zeros_with_the_same_numbers():
     told = Conditioning(torch.ones(1, 1, 8), torch.ones(1, 4, 3, 3), torch.ones(1, 3))
     nothing = told.unconditional()
@@ -70,7 +80,16 @@ def test_numbers_stay_fp32_for_a_half_precision_network():
     assert torch.equal(half.scalars, told.scalars)
 
 
-@pytest.mark.parametrize("changes", [{"fps": 0}, {"motion_bucket_id": -1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fps": 0},
+        {"fps": float("nan")},
+        {"fps": float("inf")},
+        {"motion_bucket_id": -1},
+        {"motion_bucket_id": float("nan")},
+    ],
+)
 def test_bad_numbers(changes):
     with pytest.raises(InputError, match=next(iter(changes))):
         condition(torch.ones(1, 1, 8), ImageLatent(torch.ones(1, 4, 3, 3), 0.02), **changes)

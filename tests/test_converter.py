@@ -18,7 +18,7 @@ from stand_in import stand_in
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture, tiny_workflow
 from typer.testing import CliRunner
 
-from svd_nodes.headless import media
+from svd_nodes.headless import films
 from svd_nodes.headless.catalogue import Catalogue
 from svd_nodes.headless.check import review
 from svd_nodes.headless.cli import app
@@ -484,11 +484,11 @@ def test_any_encoding_of_unicode(encoding, sound, tmp_path):
 def film_of(path, metadata):
     frames = torch.zeros(2, 16, 16, 3)
     if path.suffix == ".mp4":
-        media.write_mp4(path, frames, Fraction(7), metadata)
+        films.write_film(path, frames, Fraction(7), metadata)
     elif path.suffix == ".webp":
-        media.write_webp(path, frames, 7, metadata, lossless=False, quality=80)
+        films.write_film(path, frames, 7, metadata, lossless=False, quality=80)
     elif path.suffix == ".png":
-        media.write_png(path, frames[0], metadata)
+        films.write_pngs([path], frames[:1], metadata)
     else:
         with av.open(str(path), "w") as container:
             container.metadata.update({key: json.dumps(value) for key, value in metadata.items()})

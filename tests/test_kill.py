@@ -126,9 +126,10 @@ def test_killed_while_cleaning_up_after_a_kill(tmp_path, monkeypatch):
             (clip / file).write_text(text)
         killed_at(generator.randrange(30, 90), lambda clip=clip: write_folder(clip, NEW))
         for _ in range(5):
-            killed_at(generator.randrange(1, 40), lambda clip=clip: sweep(clip.parent))
+            killed_at(generator.randrange(1, 40), lambda clip=clip: [sweep(clip.parent), sweep(clip)])
             assert any(texts_in(clip).items() <= files_of(whole).items() for whole in (OLD, NEW))
         sweep(clip.parent)
+        sweep(clip)
         assert texts_in(clip) in (files_of(OLD), files_of(NEW))
         assert leftovers(tmp_path) == []
 
@@ -211,3 +212,12 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     assert forked(work) == 0
+
+
+@pytest.mark.slow
+def test_commands_ended_at_random_moments():
+    from svd_nodes.tests.fuzz.kills import CASES, trials
+
+    ends = [end for _, end in trials(len(CASES), seed=1)]
+    assert set(ends) <= {"SIGKILL", "SIGTERM", "SIGHUP", "at its end"}
+    assert ends.count("SIGKILL") > 2

@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from svd_nodes.nodes import NODES
+from svd_nodes.headless.core_nodes import CreateVideo
+from svd_nodes.nodes import NODES, Condition
 from svd_nodes.nodes.host import standalone
 from svd_nodes.svd.config import UNetConfig
 from svd_nodes.svd.errors import InputError
 from svd_nodes.svd.sampler import sample
 from svd_nodes.tools.random_checkpoint import PRESETS, preset_models, random_models
 
+CORE_AND_OURS = {node.__name__: node.GET_NODE_INFO_V1() for node in (CreateVideo, Condition)}
 BY_ID = {node.GET_SCHEMA().node_id.removeprefix("StableVideo"): node for node in NODES}
 SAMPLING = {"frames": 3, "steps": 2, "min_guidance": 1.0, "max_guidance": 3.0, "guidance": "linear", "seed": 5}
 SIZE = {"width": 32, "height": 24, "fit": "crop"}
@@ -118,6 +120,20 @@ def test_churn_that_is_none_is_named_before_the_run(loaded, churn):
     """The editor checks its range, and lets what is no number through."""
     with pytest.raises(InputError, match=r"churn is .*between 0 and 1000"):
         run("Sample", model=loaded[0], conditioning=conditioning(loaded, pictures()), churn=churn, **SAMPLING)
+
+
+def test_frames_per_second_as_create_video_takes_them(loaded):
+    """A widget saved as the whole number 7 tells the same as 7.0, and fractions are told too."""
+    told = conditioning(loaded, pictures())
+    _, clip, vae = loaded
+    image = run("FitImage", image=pictures(), **SIZE)
+    parts = {"embedding": run("EncodeClip", clip=clip, image=image)}
+    parts["image_latent"] = run("EncodeLatent", vae=vae, image=image, noise_aug_strength=0.02, seed=5)
+    whole, film = (run("Condition", **parts, fps=fps, motion_bucket_id=127) for fps in (7.0, 23.976))
+    assert torch.equal(told.scalars, whole.scalars)
+    assert film.scalars[0, 0].item() == pytest.approx(22.976)
+    types = {node: info["input"]["required"]["fps"][0] for node, info in CORE_AND_OURS.items()}
+    assert set(types.values()) == {"FLOAT"}, "one primitive can be connected to both"
 
 
 def test_the_latent_on_the_wire_is_in_the_host_s_scale(loaded, monkeypatch):

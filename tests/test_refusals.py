@@ -136,6 +136,8 @@ BAD = {
         "seeds": ("", "x", "1-", "8-1", "1,1", "1-99999", "-1", "9" * 5000),
         "image_node": (),  # the same
         "output": (),  # made when the server has answered
+        "headers": ("", "nonsense", ": x", "two words: x", "name: x\ny: z"),
+        "ca": (*MISSING, "text.txt", "."),
         "patience": ("-1", "-inf", "abc", "", "1,5"),
     },
 }

@@ -23,7 +23,7 @@ from .presets import PRESETS, TINY, Preset
 from .scenes import SIZE
 from .ship import STAGES, averaged, draw_curves, read_unet, read_vae, ship, write_vae
 from .unet import FURTHER_PLAN, NANO_PLAN, Plan, Shape, train_unet
-from .vae import canvases, masks, train_clips, train_pictures
+from .vae import CLIPS, CROPS, canvases, masks, train_clips, train_pictures
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TINY_PLAN = Plan(Shape(4, 6, 6, 4, 16), Shape(6, 4, 4, 4, 16), (Shape(3, 4, 6, 2, 16),))
@@ -133,16 +133,18 @@ def _vae(asked: argparse.Namespace, cards: Cards) -> None:
     draw, stock = _stock(asked, cards, asked.seed)
     limit = Limit(asked.steps, asked.seconds, asked.until - asked.clip_seconds)
     settings: dict[str, Any] = {"dtype": DTYPES[asked.precision], "cards": cards}
-    settings |= {"batch": 2, "size": 32} if preset is TINY else {}
+    settings |= {"size": 32} if preset is TINY else {}
+    crops, clips = (2, 2) if preset is TINY else (CROPS // cards.count, CLIPS // cards.count)
     compiled, report = asked.compile, _reporter(asked, "vae-pictures")
     pictures, first = train_pictures(
-        preset.vae, draw, stock, limit, asked.state / "vae-pictures", compiled=compiled, report=report, **settings
-    )
+        preset.vae, draw, stock, limit, asked.state / "vae-pictures", batch=crops, compiled=compiled, report=report,
+        **settings,
+    )  # fmt: skip
     _tell("vae-pictures", first, asked)
     limit = Limit(asked.steps, asked.clip_seconds, asked.until)
     report = _reporter(asked, "vae-clips")
     vae, second = train_clips(
-        preset.vae, pictures, draw, stock, limit, asked.state / "vae-clips", report=report, **settings
+        preset.vae, pictures, draw, stock, limit, asked.state / "vae-clips", batch=clips, report=report, **settings
     )
     _tell("vae-clips", second, asked)
     if cards.first:

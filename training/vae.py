@@ -23,6 +23,8 @@ from .loop import Limit, Run, compile_blocks
 from .presets import picture_vae, video_vae
 from .scenes import SIZE, cutout, paint
 
+CROPS, CLIPS = 80, 16  # of a step, over all cards
+
 
 def canvases(draw: Draw, count: int, size: int = SIZE) -> Tensor:
     """A stock of canvases on the draw's device, (count 3 size size) uint8."""

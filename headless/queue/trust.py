@@ -20,9 +20,9 @@ def trusted(ca: Path | None) -> ssl.SSLContext:
     context = httpcore.default_ssl_context()
     if ca is None:
         return context
+    if not ca.is_file():  # a pipe would be waited for
+        raise InputError(f'"--ca {ca}": there is no such file.')
     try:
-        if not ca.is_file():  # a pipe would be waited for
-            raise InputError(f'"--ca {ca}": there is no such file.')
         data = ca.read_bytes()
         context.load_verify_locations(cadata=data.decode("ascii") if b"-----BEGIN" in data else data)
     except ssl.SSLError as error:

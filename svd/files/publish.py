@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError
-from .names import CLAIM, NEW, PREFIX, SUFFIX
+from .names import CLAIM, NEW, is_staging
 from .rename import rename_new
-from .replace import replace_content
+from .replace import exchange_folder, refill_folder
 from .staging import staging, sweep
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk is called
@@ -89,20 +89,28 @@ def place(finished: Path, path: Path, overwrite: bool = False) -> None:
 def place_folder(finished: Path, path: Path, overwrite: bool, ours: Callable[[Path], bool]) -> None:
     """As `publish_folder`. FileExistsError when something is in the way."""
     flush(finished)
-    home, target = finished.parent, path.resolve() if path.is_dir() else path
-    if not target.is_dir() or home.parent.resolve() != target:
-        if target.is_dir():
-            shutil.copymode(target, finished)
-        try:
-            finished.rename(target)  # nothing has the name, or an empty folder has it
-            return
-        except OSError:
-            if not os.path.lexists(target):
+    folder, target = finished.parent, path.resolve() if path.is_dir() else path
+    if target.is_dir() and folder.parent.resolve() == target:
+        refill_folder(folder, overwrite, ours)
+        return
+    if target.is_dir():
+        shutil.copymode(target, finished)
+    try:
+        finished.rename(target)  # nothing has the name, or an empty folder has it
+        return
+    except OSError:
+        if not os.path.lexists(target):
+            raise
+    if not target.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    if not exchange_folder(folder, target, overwrite, ours):
+        with staging(target) as inside:
+            shutil.move(finished, inside / NEW)
+            try:
+                refill_folder(inside, overwrite, ours)
+            except FileExistsError:  # it came in the last moment
+                shutil.move(inside / NEW, finished)
                 raise
-    if not target.is_dir() or target.stat().st_dev != home.stat().st_dev:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    if not replace_content(home, target, overwrite, ours):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def require_writable(folder: Path) -> None:
@@ -130,24 +138,17 @@ def flush(path: Path) -> None:
 
 
 def _can_be_exchanged(folder: Path) -> bool:
-    """Whether a folder that is there can give its place to another one beside it.
+    """Whether a folder that is there may give its place to another one beside it.
 
-    Not if somebody stands in it (for all we know, only we), if it is a disk or another user's, or if things cannot be
-    moved into it: for a moment a folder that is empty, and swept if need be, is.
+    Not if somebody stands in it (for all we know, only we), if it is a disk or another user's, or if nothing can be
+    made beside it.
     """
     try:
-        if Path.cwd().is_relative_to(folder) or os.path.ismount(folder):
-            return False
-        if hasattr(os, "geteuid") and folder.stat().st_uid != os.geteuid():
-            return False
-        trial = Path(tempfile.mkdtemp(SUFFIX, PREFIX, folder.parent))
-        try:
-            trial = trial.rename(folder / trial.name)
-        finally:
-            trial.rmdir()
+        is_mine = not hasattr(os, "geteuid") or folder.stat().st_uid == os.geteuid()
+        is_stood_in = Path.cwd().is_relative_to(folder)
     except OSError:
         return False
-    return True
+    return is_mine and not is_stood_in and not os.path.ismount(folder) and os.access(folder.parent, os.W_OK | os.X_OK)
 
 
 def _take_name(finished: Path, path: Path) -> None:
@@ -170,10 +171,11 @@ def _claim(finished: Path, path: Path) -> None:
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     note = finished.with_name(CLAIM)
-    note.write_text(f"{path.name}\n{finished.name}", encoding="utf-8")
+    if is_staging(finished.parent):
+        note.write_text(f"{path.name}\n{finished.name}", encoding="utf-8")
     path.open("xb").close()
     finished.replace(path)
-    note.unlink()
+    note.unlink(missing_ok=True)
 
 
 def _next_name(path: Path) -> Path:

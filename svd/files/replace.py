@@ -4,6 +4,7 @@ Where the system can exchange two folders, that is one moment. Elsewhere the old
 in, never mixed, and a journal in the staging folder says so: who comes upon it after a kill finishes what was begun.
 """
 
+import errno
 import json
 import os
 import sys
@@ -31,77 +32,87 @@ class Journal:
         return (self.into == "." or is_plain(self.into)) and all(map(is_plain, self.old + self.new))
 
 
-def replace_content(staging: Path, folder: Path, overwrite: bool, ours: Callable[[Path], bool]) -> bool:
-    """Gives a folder the entries of `staging / NEW`, and takes away those of before that are `ours`.
+def exchange_folder(staging: Path, folder: Path, overwrite: bool, ours: Callable[[Path], bool]) -> bool:
+    """Has `staging / NEW` and a folder beside the staging folder change places.
 
-    staging: in the folder, or beside it on the same disk.
-    Returns: False, and nothing was done: there is something and `overwrite` is false, or an entry that is not ours has
-        the name of a new one.
+    Returns: False, and nothing was done: the system cannot, or others have something in the folder.
+    Raises:
+        FileExistsError: as `_journal` says.
     """
-    new = staging / NEW
     with _locked(folder):
-        before = [path for path in folder.iterdir() if not is_staging(path)]
-        old = [path.name for path in before if ours(path)]
-        names = [path.name for path in new.iterdir()]
-        if (before and not overwrite) or {path.name for path in before} - set(old) & set(names):
+        journal = _journal(folder.name, staging, folder, overwrite, ours)
+        if len(list(folder.iterdir())) > len(journal.old):
             return False
-        into = "." if staging.parent.samefile(folder) else folder.name
-        _write(staging, Journal(into, old, names, new.stat().st_ino))
-        _supersede(staging, folder)
-        if into != "." and len(list(folder.iterdir())) == len(old):  # else others would lose what they are at in there
-            with suppress(OSError):  # a file system that cannot
-                exchange(new, folder)
+        _write(staging, journal)
+        try:
+            exchange(staging / NEW, folder)
+        except OSError:
+            (staging / JOURNAL).unlink()
+            return False
         _finish(staging, folder)
     return True
 
 
-def _supersede(staging: Path, folder: Path) -> None:
-    """Drops what dead processes, whose staging folders could not be swept, began here: it is not to come after ours."""
-    for home in (folder, folder.parent):
-        with suppress(OSError):
-            for other in home.iterdir():
-                if other != staging and is_staging(other) and _folder(other) == folder:
-                    (other / JOURNAL).unlink()
+def refill_folder(staging: Path, overwrite: bool, ours: Callable[[Path], bool]) -> None:
+    """Moves the entries of `staging / NEW` into the folder that the staging folder lies in.
+
+    Raises:
+        FileExistsError: as `_journal` says.
+    """
+    folder = staging.parent
+    with _locked(folder):
+        journal = _journal(".", staging, folder, overwrite, ours)
+        with suppress(OSError):  # what dead processes began here, and could not be swept, is not to come after ours
+            for other in filter(is_staging, folder.iterdir()):
+                (other / JOURNAL).unlink(missing_ok=True)
+        _write(staging, journal)
+        _finish(staging, folder)
+
+
+def _journal(into: str, staging: Path, folder: Path, overwrite: bool, ours: Callable[[Path], bool]) -> Journal:
+    """FileExistsError if there is something and `overwrite` is false, or if what is not ours has a new entry's name."""
+    before = [path for path in folder.iterdir() if not is_staging(path)]
+    old = [path.name for path in before if ours(path)]
+    new = [path.name for path in (staging / NEW).iterdir()]
+    if (before and not overwrite) or {path.name for path in before} - set(old) & set(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
+    return Journal(into, old, new, (staging / NEW).stat().st_ino)
 
 
 def finish(staging: Path) -> None:
     """Finishes what a staging folder's journal says was begun, if it has one. OSError: it cannot be finished."""
-    folder = _folder(staging)
-    if folder is not None and folder.is_dir():
-        with _locked(folder):
-            _finish(staging, folder)
+    try:
+        journal = _read(staging)
+        folder = staging.parent / journal.into
+        if not journal.is_sound or not folder.is_dir():
+            return
+    except (OSError, ValueError, TypeError):  # no journal, or nobody's
+        return
+    with _locked(folder):
+        _finish(staging, folder)
 
 
 def _finish(staging: Path, folder: Path) -> None:
     """Goes on from wherever it was broken off."""
     journal = _read(staging)
     new, old = staging / NEW, staging / OLD
-    if folder.stat().st_ino == journal.inode:  # exchanged: NEW holds what was there before
-        for path in new.iterdir():
-            if path.name not in journal.old:  # it came in the last moment, and is not ours
-                path.rename(folder / path.name)
-    else:
+    if journal.into == ".":
         old.mkdir(exist_ok=True)
         for name in journal.old:
             if name not in journal.new or os.path.lexists(new / name):  # else the new one is in its place already
                 _move(folder / name, old / name)
         for name in journal.new:
             _move(new / name, folder / name)
+    elif folder.stat().st_ino == journal.inode:  # NEW holds what was there before
+        for path in new.iterdir():
+            if path.name not in journal.old:  # it came in the last moment, and is not ours
+                path.rename(folder / path.name)
     (staging / JOURNAL).unlink()
 
 
 def _move(source: Path, target: Path) -> None:
     with suppress(FileNotFoundError):  # it was moved before the kill
         source.rename(target)
-
-
-def _folder(staging: Path) -> Path | None:
-    """The folder that a staging folder's journal is about; None if it has no journal."""
-    try:
-        journal = _read(staging)
-        return staging.parent / journal.into if journal.is_sound else None
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def _write(staging: Path, journal: Journal) -> None:

@@ -14,7 +14,7 @@ from comfyui.browser import what_is_missing
 from comfyui.server import REPOSITORY, running_server
 from comfyui.surface import NANO, RENDERERS, skip_without_widgets
 
-from svd_nodes.headless.media import write_mp4, write_png, write_webp
+from svd_nodes.headless.films import write_film, write_pngs
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 (BLUEPRINT,) = (REPOSITORY / "subgraphs").glob("*.json")
@@ -72,10 +72,10 @@ def saved(tmp_path_factory):
     folder, frames = tmp_path_factory.mktemp("saved"), torch.rand(3, 32, 32, 3)
     document = json.loads((REPOSITORY / "workflows" / "quickstart.json").read_text())
     metadata = {"prompt": twin(Path("quickstart.json")), "workflow": document}
-    write_mp4(folder / "both.mp4", frames, Fraction(7), metadata)
-    write_webp(folder / "both.webp", frames, 7, metadata, lossless=False, quality=80)
-    write_png(folder / "both.png", frames[0], metadata)
-    write_mp4(folder / "prompt.mp4", frames, Fraction(7), {"prompt": metadata["prompt"]})
+    write_film(folder / "both.mp4", frames, Fraction(7), metadata)
+    write_film(folder / "both.webp", frames, 7, metadata, lossless=False, quality=80)
+    write_pngs([folder / "both.png"], frames[:1], metadata)
+    write_film(folder / "prompt.mp4", frames, Fraction(7), {"prompt": metadata["prompt"]})
     return sorted(folder.iterdir())
 
 
