@@ -38,7 +38,7 @@ class Drawn:
     properties: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f'Node {self.id} "{printable(self.title)}"'
+        return f'Node {shortened(self.id)} "{shortened(self.title)}"'
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _page(document: Mapping[str, Any]) -> Page:
     for entry in _list(document.get("nodes"), "nodes"):
         node = _node(_map(entry, "nodes"))
         if node.id in nodes:
-            raise _damaged(f"two nodes have the id {node.id}")
+            raise _damaged(f"two nodes have the id {shortened(node.id)}")
         nodes[node.id] = node
     wires = [_wire(entry) for entry in _list(document.get("links"), "links") if entry is not None]
     return Page(nodes, dict(wires))
@@ -142,7 +142,7 @@ def _page(document: Mapping[str, Any]) -> Page:
 
 def _node(entry: Mapping[str, Any]) -> Drawn:
     id = _id(entry.get("id"), "a node")
-    where = f"node {id}"
+    where = f"node {shortened(id)}"
     mode = entry.get("mode") or 0
     title = entry.get("title") or ""
     properties = entry.get("properties") or {}

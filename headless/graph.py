@@ -35,7 +35,7 @@ class Node:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f'Node {printable(self.id)} "{printable(self.title)}"'
+        return f'Node {shortened(self.id)} "{shortened(self.title)}"'
 
     @property
     def links(self) -> dict[str, Link]:

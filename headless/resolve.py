@@ -97,13 +97,17 @@ class Resolver:
         instance = spot.instance
         wire = instance.page.wires.get(socket.link)
         if wire is None:
-            instance.notes.append(f"{self._input(spot)} is linked by link {socket.link}, which is not in the file.")
+            instance.notes.append(
+                f"{self._input(spot)} is linked by link {shortened(socket.link)}, which is not in the file."
+            )
             return None
         if instance.host is not None and wire.origin == instance.page.input_end:
             return self._out(instance, wire.slot)
         origin = instance.page.nodes.get(wire.origin)
         if origin is None:
-            instance.notes.append(f"{self._input(spot)} is linked to node {wire.origin}, which is not in the file.")
+            instance.notes.append(
+                f"{self._input(spot)} is linked to node {shortened(wire.origin)}, which is not in the file."
+            )
             return None
         return _Spot(instance, origin, wire.slot, spot.type, False)
 

@@ -60,14 +60,14 @@ def check_settings(settings: Iterable[str], document: Mapping[str, Any]) -> None
     graph = parse(prompt, {})
     told = bool(graph) and all(entry.get("_meta") for entry in prompt.values())
     for setting in settings:
-        who, _, _ = _parts(setting)
+        who, _, _ = _parts(setting, graph)
         if told:
             _node(setting, who, graph)
 
 
 def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Change:
     """Reads NODE.input=value; the value comes out in the input's type. InputError if it names no value."""
-    who, name, text = _parts(setting)
+    who, name, text = _parts(setting, graph)
     node = _node(setting, who, graph)
     if node.class_type == "StableVideoSample" and name == "steps" and "sigmas" in node.links:
         source = node.links["sigmas"].node
@@ -75,7 +75,7 @@ def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Chang
             f'"--set {setting}" would have no effect, as the sigmas of node {source} are connected; '
             f'use "--set {source}.steps={text}".'
         )
-    known = specs(infos[node.class_type]) if node.class_type in infos else {}
+    known = specs(infos[node.class_type], node.inputs) if node.class_type in infos else {}
     boxes = [spec.name for spec in known.values() if spec.is_widget]
     if name not in boxes:
         close = get_close_matches(name, boxes, n=1)
@@ -87,25 +87,32 @@ def read_setting(setting: str, graph: Graph, infos: Mapping[str, Info]) -> Chang
         raise InputError(f'"--set {setting}": {name} {clause}.') from None
 
 
-def _parts(setting: str) -> tuple[str, str, str]:
-    """Node, input and value."""
+def _parts(setting: str, graph: Graph) -> tuple[str, str, str]:
+    """Node, input and value. An input inside a choice has a dot in its name, too: SaveVideo.format.codec=h264."""
     target, equals, text = setting.partition("=")
     who, dot, name = target.strip().rpartition(".")
     if not (equals and dot and who and name):
         raise InputError(
             f'"--set {setting}" is not of the form NODE.input=value, such as "SaveVideo.filename_prefix=clip".'
         )
-    return who, name, text
+    outer, inner = who, name
+    while dot and not _called(outer, graph):
+        outer, dot, head = outer.rpartition(".")
+        inner = f"{head}.{inner}"
+    return (outer, inner, text) if dot else (who, name, text)
+
+
+def _called(who: str, graph: Graph) -> list[Node]:
+    """The nodes of this id, title or kind."""
+    wanted = who.casefold()
+    if who in graph:
+        return [graph[who]]
+    return [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
 
 
 def _node(setting: str, who: str, graph: Graph) -> Node:
     """The one node of this id, title or kind."""
-    wanted = who.casefold()
-    nodes = (
-        [graph[who]]
-        if who in graph
-        else [node for node in graph.values() if wanted in (node.title.casefold(), node.class_type.casefold())]
-    )
+    nodes = _called(who, graph)
     if len(nodes) != 1:
         raise InputError(f'"--set {setting}": {_not_one(who, nodes, graph)}')
     return nodes[0]

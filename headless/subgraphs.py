@@ -8,7 +8,7 @@ from typing import Any
 from ..svd.errors import InputError
 from .drawing import BYPASSED, MUTED, Drawing, Drawn, End, Page
 from .graph import Info
-from .text import printable, shortened
+from .text import shortened
 from .widgets import CONTROLS, read_widgets
 
 PRIMITIVE, REROUTE = "PrimitiveNode", "Reroute"
@@ -36,7 +36,7 @@ class Instance:
 
     def named(self, node: Drawn) -> str:
         """As messages name a node: with its whole path, as it is in the API form."""
-        return f'node {self.id_of(node)} "{printable(node.title)}"'
+        return f'node {shortened(self.id_of(node))} "{shortened(node.title)}"'
 
     def values_of(self, node: Drawn) -> dict[str, Any]:
         return {name: value for (id, name), value in self.overrides.items() if id == node.id}

@@ -14,11 +14,14 @@ import pytest
 import torch
 from drawn import BYPASSED, CASES, MUTED, Sheet, chain, sheet
 from fuzz.workflows import faults
+from stand_in import stand_in
 from tiny_files import ROOT, WORKFLOWS, checkpoint, picture, tiny_workflow
+from typer.testing import CliRunner
 
 from svd_nodes.headless import films
 from svd_nodes.headless.catalogue import Catalogue
 from svd_nodes.headless.check import review
+from svd_nodes.headless.cli import app
 from svd_nodes.headless.core_kinds import CORE
 from svd_nodes.headless.core_nodes import Workspace
 from svd_nodes.headless.document import portable, strict
@@ -27,7 +30,7 @@ from svd_nodes.headless.graph import parse, read_document
 from svd_nodes.headless.placeholders import filled
 from svd_nodes.headless.queue.plan import Asked, plan
 from svd_nodes.headless.run import Job, WorkflowError, run
-from svd_nodes.headless.settings import read_workflow
+from svd_nodes.headless.settings import read_setting, read_workflow
 from svd_nodes.headless.text import printable
 from svd_nodes.headless.values import specs
 from svd_nodes.headless.widgets import read_widgets
@@ -135,6 +138,27 @@ def infos_with_weights(version):
     infos = json.loads(json.dumps(INFOS[version]))
     infos["StableVideoLoadCheckpoint"]["input"]["required"]["checkpoint"][1]["options"].append("svd_xt.safetensors")
     return infos
+
+
+@pytest.mark.parametrize("version", INFOS)
+def test_the_queue_takes_drawings_to_servers_of_every_version(version, tmp_path, monkeypatch):
+    """Notes of a server that ran it before, NaN among them, stay behind."""
+    infos = infos_with_weights(version)
+    monkeypatch.setattr("stand_in.INFOS", infos)
+    drawing = chain(sheet(), condition={"title": "Motion"}).saved()
+    (tmp_path / "drawing.json").write_text(json.dumps(drawing))
+    told = {id: {**node, "is_changed": [math.nan]} for id, node in DRAWN["subgraph"]["exports"][version].items()}
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    with stand_in() as server:
+        for name in ("drawing.json", "told.json"):
+            words = ["queue", str(tmp_path / name), "--server", server.url, "--output", str(tmp_path / name[:-5])]
+            result = CliRunner().invoke(app, [*words, "--patience", "20"], env={"COLUMNS": "200", "TERM": "dumb"})
+            assert result.exit_code == 0, result.output
+        sent = list(server.prompts.values())
+    for node in sent[0].values():
+        known = specs(infos[node["class_type"]], node["inputs"])
+        assert [spec.name for spec in known.values() if spec.required and spec.name not in node["inputs"]] == []
+    assert sent[1]["40:32"] == DRAWN["subgraph"]["exports"][version]["40:32"]
 
 
 SAMPLER = INFOS[NEW]["StableVideoSample"]
@@ -387,6 +411,23 @@ def test_what_a_version_of_core_does_not_save_has_its_default(sound, tmp_path):
     prompt = change(sound, "8", steps=1, frames=1)
     prompt["11"] = {"class_type": "SaveVideo", "inputs": {"video": ["10", 0], "filename_prefix": "a"}}
     assert [path.name for path in run_document(prompt, tmp_path)] == ["a_00001_.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("SaveVideo.format.codec=h264", ("11", "format.codec", "h264")),
+        ("Save Video.format.codec=h264", ("11", "format.codec", "h264")),
+        ("11.format=mp4", ("11", "format", "mp4")),
+        ("SVD 1.1.steps=3", ("8", "steps", 3)),
+    ],
+)
+def test_settings_of_inputs_inside_choices(setting, expected, sound):
+    infos = Catalogue.of(Workspace(Path())).infos
+    graph = parse({**sound, "8": {**sound["8"], "_meta": {"title": "SVD 1.1"}}}, infos)
+    assert read_setting(setting, graph, infos) == expected
+    with pytest.raises(InputError, match="no node is called"):
+        read_setting("Nobody.format.codec=h264", graph, infos)
 
 
 # ---- names of files

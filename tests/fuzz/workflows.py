@@ -145,9 +145,9 @@ def made(seed: int, number: int, documents: list[Any]) -> bytes:
     """The file of a case."""
     draw = random.Random(f"{seed} {number}")
     document = copy.deepcopy(draw.choice(documents))
-    for _ in range(draw.choice([1, 1, 2, 3, 8])):
-        damage(draw, document)
     try:
+        for _ in range(draw.choice([1, 1, 2, 3, 8])):
+            damage(draw, document)
         text = json.dumps(document)
     except (RecursionError, ValueError):  # too deep, or inside of itself: not a file
         text = "[" * draw.randrange(100_000)
