@@ -14,7 +14,7 @@ TEXTS = {
     "image_to_video": ("Image to video", "25 steps, svd_xt.safetensors"),
     "image_to_video_10_steps": ("10 steps", "faster, svd_xt.safetensors"),
     "text_to_video": ("Text to video", "core's text-to-image, then SVD"),
-    "compare_motion": ("Compare motion", "motion buckets 16, 40, 70, 100"),
+    "compare_motion": ("Compare motion", "motion buckets 16, 30, 60, 90"),
     "from_core": ("From core's SVD nodes", "its graph and ours, side by side"),
 }
 
