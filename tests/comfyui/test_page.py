@@ -185,7 +185,11 @@ def test_another_checkpoint_is_good_at_other_things(surface):
 
 
 def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
-    surface.set("StableVideoFitImage", width=250, height=256)
+    surface.set("StableVideoFitImage", height=256)
+    surface.editor.ask(
+        "svd.node('StableVideoFitImage').widgets[0].value = 250"
+    )  # as a file has it: typed, it is rounded
+    surface.set("StableVideoSample", seed=5)  # any change has all panels looked at
     sentence = "The size 250 x 256 does not divide by 8: use 248 x 256."
     surface.wait_for("StableVideoFitImage", sentence)
     assert sum(sentence in line for line in surface.lines("StableVideoFitImage")) == 1
