@@ -20,7 +20,7 @@ from ..svd.errors import InputError, NonFiniteError
 from ..svd.kernels import begin, build
 from ..svd.kernels.build import Progress
 from ..svd.memory import LITTLE_ROOM, decoding_room, free_memory
-from ..svd.recommended import Recommended, off_frames, off_guidance, off_motion, off_size, recommended
+from ..svd.recommended import Recommended, off_frames, off_guidance, off_motion, off_size, off_steps, recommended
 from ..svd.unet import UNet
 from ..svd.vae import VAE
 from .checkpoints import opened
@@ -186,6 +186,7 @@ def _notes(settings: Settings, best: Recommended) -> list[str]:
     remarks = (
         off_frames(best, settings.frames),
         off_motion(best, float(settings.fps), settings.motion_bucket),
+        off_steps(best, settings.steps, settings.schedule),
         off_guidance(best, float(settings.scale.max())),
     )
     return [remark for remark in remarks if remark]

@@ -6,7 +6,7 @@ from .encode import EncodeClip, EncodeLatent
 from .host import ComfyExtension, io, serve_page
 from .image import FitImage
 from .load import LoadCheckpoint
-from .needs import estimate
+from .needs import ANSWERS
 from .sample import Sample
 from .sigmas import Sigmas
 
@@ -26,5 +26,5 @@ class Extension(ComfyExtension):
     """What the editor asks for the pack's nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        serve_page(estimate)
+        serve_page(ANSWERS)
         return NODES

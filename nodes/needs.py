@@ -1,6 +1,7 @@
-"""What a run will need, worked out before it: the editor's page asks for it and shows it on the nodes."""
+"""What a run will need and what a checkpoint is good at: the editor's page asks, and shows it on the nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..svd.checkpoint import Checkpoint, open_checkpoint
 from ..svd.config import UNetConfig, VAEConfig
 from ..svd.decoding import whole
 from ..svd.errors import InputError
+from ..svd.recommended import recommended
 from . import check, host, memory, shortage
 from .host import Work
 from .load import PRECISIONS
@@ -39,7 +41,6 @@ def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
     unet, place = checkpoint.unet.config, (height // 8, width // 8)
     return {
         "card": host.device_memory(),
-        "trained_frames": checkpoint.frames,
         "memory": mode,
         "together": together,
         "weights": checkpoint.unet.parameters * dtype.itemsize,
@@ -48,6 +49,11 @@ def estimate(asked: Mapping[str, str]) -> dict[str, Any]:
         "decoding_seconds": host.seconds_for(decoding),
         **_decoding(checkpoint.vae.config, mode, size, dtype.itemsize),
     }
+
+
+def best_of(asked: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that `checkpoint` is at its best with, as `Recommended` has them. InputError where it is none."""
+    return asdict(recommended(_opened(host.checkpoint_path(asked.get("checkpoint", "")))))
 
 
 def _decoding(config: VAEConfig, mode: str, size: Mapping[str, int], itemsize: int) -> dict[str, int | None]:
@@ -99,6 +105,10 @@ def _number(asked: Mapping[str, str], name: str, least: int, most: int) -> int:
     if not digits or not least <= int(text) <= most:
         raise InputError(f"{name} is {text[:20]!r}: it must be a whole number between {least} and {most}.")
     return int(text)
+
+
+ANSWERS: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {"estimate": estimate, "recommended": best_of}
+"""What the page may ask, and who answers."""
 
 
 def _opened(path: Path) -> Checkpoint:

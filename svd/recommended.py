@@ -102,8 +102,11 @@ WORDS = {
     "off_both": "{model} was trained with fps {fps} and motion bucket {bucket} only.",
     "off_motion": "This checkpoint is at its best with motion buckets around {bucket}.",
     "off_guidance": "This checkpoint is at its best with guidance up to {guidance}.",
+    "off_steps": "This checkpoint is at its best with about {steps} steps.",
 }
-"""What is said of settings that are legal, but away from what a checkpoint is good at; as in web/svd/words.js."""
+"""What is said of settings that are legal, but away from what a checkpoint is good at; as in web/svd/words.js.
+
+web/svd/recommended.js says it in the editor, as the functions below do."""
 
 
 def off_size(best: Recommended, width: int, height: int) -> str | None:
@@ -140,6 +143,13 @@ def off_guidance(best: Recommended, max_guidance: float) -> str | None:
     if not _far_above(best.max_guidance, max_guidance):
         return None
     return WORDS["off_guidance"].format(guidance=f"{best.max_guidance:g}")
+
+
+def off_steps(best: Recommended, steps: int, schedule: str) -> str | None:
+    """Fewer than half the steps. Of another schedule than the recommended one it is not known."""
+    if schedule != best.schedule or 2 * steps >= best.steps:
+        return None
+    return WORDS["off_steps"].format(steps=best.steps)
 
 
 def _far_above(best: float, value: float) -> bool:

@@ -10,6 +10,7 @@ from svd_nodes.nodes.host import standalone
 from svd_nodes.svd import decoding
 from svd_nodes.svd.config import UNetConfig, VAEConfig
 from svd_nodes.svd.errors import InputError
+from svd_nodes.svd.recommended import NANO, Recommended
 
 GIB = 2**30
 
@@ -33,7 +34,6 @@ def test_bytes_are_those_the_memory_manager_is_told(tiny, card):
     assert told["decoding"] == memory.decoding(opened.vae.config, 14, 576, 1024, 2)
     assert told["memory"] == "fast"
     assert told["weights"] == 2 * opened.unet.parameters
-    assert told["trained_frames"] == 4
 
 
 @pytest.fixture
@@ -125,9 +125,18 @@ def test_settings_that_cannot_run_are_refused(tiny, changes, sentence):
         subject.estimate(asked(tiny, **changes))
 
 
+def test_what_a_checkpoint_is_good_at_is_told_by_its_name():
+    told = subject.best_of({"checkpoint": "svd_nano.safetensors"})
+    assert Recommended(**told) == NANO
+    with pytest.raises(InputError, match="no checkpoint called 'gone'"):
+        subject.best_of({"checkpoint": "gone"})
+    with pytest.raises(InputError):
+        subject.best_of({})
+
+
 def test_a_replaced_file_is_opened_anew(tmp_path):
     file = tiny_files.checkpoint(tmp_path, "svd.safetensors")
-    assert subject.estimate(asked(file))["trained_frames"] == 4
+    assert subject.best_of({"checkpoint": str(file)})["frames"] == 4
     file.write_bytes(b"broken")
     with pytest.raises(InputError):
         subject.estimate(asked(file))

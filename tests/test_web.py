@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from svd_nodes.nodes import NODES, shortage, wires
 from svd_nodes.nodes.image import FitImage
 from svd_nodes.nodes.needs import NUMBERS
+from svd_nodes.svd import recommended
 from svd_nodes.svd.guidance import SHAPES, guidance_scale
+from svd_nodes.svd.recommended import NANO, Recommended
 
 REPOSITORY = Path(__file__).parents[1]
 NODE = shutil.which("node")
@@ -67,6 +70,32 @@ def test_the_page_refuses_what_the_nodes_refuse_in_the_same_words():
 
 
 @needs_node
+def test_the_page_and_the_command_line_say_the_same_of_settings_away_from_the_best():
+    bests = (
+        Recommended(frames=25),
+        Recommended(),
+        Recommended(frames=25, fps=6.0, always="SVD-XT 1.1"),
+        NANO,
+        Recommended(width=640, height=384, motion_bucket_id=0, steps=8, schedule="align-your-steps", max_guidance=2.5),
+    )
+    values: dict[str, tuple[tuple[Any, ...], ...]] = {
+        "offSize": ((1024, 576), (576, 1024), (256, 256), (1000, 576), (32, 24), (512, 288), (264, 248), (1440, 800)),
+        "offFrames": ((25,), (14,), (1,)),
+        "offMotion": ((7.0, 127), (6.0, 127), (6.0, 60), (30.0, 180), (29.97, 191), (7.0, 105), (7.0, 1), (7.0, 0)),
+        "offGuidance": ((1.0,), (2.0,), (3.0,), (3.75,), (4.5,), (100.0,)),
+        "offSteps": ((5, "karras"), (6, "karras"), (12, "karras"), (13, "karras"), (3, "align-your-steps")),
+    }  # fmt: skip
+    cases = [(name, best, given) for name, every in values.items() for best in bests for given in every]
+    asked = json.dumps([(name, asdict(best), given) for name, best, given in cases])
+    told = evaluated("recommended", f"{asked}.map(([name, best, given]) => it[name](best, ...given, say) ?? null)")
+    snake = {name: name.replace("off", "off_").lower() for name in values}
+    assert told == [getattr(recommended, snake[name])(best, *given) for name, best, given in cases]
+    assert 30 < sum(sentence is None for sentence in told) < len(told) - 30
+    sizes = evaluated("recommended", f"{json.dumps([asdict(best) for best in bests])}.map(it.trainedSizes)")
+    assert sizes == [[list(size) for size in best.sizes] for best in bests]
+
+
+@needs_node
 def test_every_type_of_wire_has_a_colour():
     types = {t.io_type for t in vars(wires).values() if getattr(t, "io_type", "").startswith("SVD_")}
     assert set(evaluated("colours", "it.COLOURS")) == types
@@ -82,6 +111,8 @@ def test_advice_calls_the_inputs_by_the_names_they_have_in_that_language(languag
         ("short_chunk", "StableVideoDecode", "frames_per_chunk"),
         ("off_fps", "StableVideoCondition", "fps"),
         ("off_bucket", "StableVideoCondition", "motion_bucket_id"),
+        ("off_motion", "StableVideoCondition", "motion_bucket_id"),
+        ("off_steps", "StableVideoSample", "steps"),
     ):
         assert named[node]["inputs"][name]["name"] in table[key], key
 

@@ -108,7 +108,7 @@ def test_no_widget_is_without_effect_unsaid(name):
 def test_the_comparison_differs_in_the_motion_alone():
     nodes = api_form("compare_motion").values()
     told = [node["inputs"] for node in nodes if node["class_type"] == "StableVideoCondition"]
-    assert [inputs.pop("motion_bucket_id") for inputs in told] == [16, 64, 128, 220]
+    assert [inputs.pop("motion_bucket_id") for inputs in told] == [16, 30, 60, 90]
     settings = [node["inputs"] for node in nodes if node["class_type"] == "StableVideoSample"]
     for inputs in settings:
         del inputs["conditioning"]

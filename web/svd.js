@@ -7,8 +7,10 @@ import { nodeAt } from "./svd/graph.js"
 import { PANELS } from "./svd/nodes.js"
 import { Page } from "./svd/page.js"
 import { STYLE } from "./svd/panel.js"
+import { order } from "./svd/templates.js"
 import { Words } from "./svd/words.js"
 
+const PACK = decodeURIComponent(new URL(".", import.meta.url).pathname.split("/").at(-2)) // its folder, as served
 const LANGUAGE = "Comfy.Locale"
 const PREVIEW = "svd-nodes.clipPreview"
 const OURS = "StableVideo" // what the kinds of our nodes begin with
@@ -91,6 +93,8 @@ app.registerExtension({
       onChange: ask,
     },
   ],
+
+  init: () => order(api, PACK),
 
   setup() {
     addStyle(STYLE + RULE)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -343,8 +344,8 @@ def seconds_for(work: Work) -> float | None:
     return known[nearest] * work.amount / nearest
 
 
-def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
-    """Answers what the pack's extension asks from the page: for moving previews, and what a run will need."""
+def serve_page(answers: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]]) -> None:
+    """Answers what the pack's extension asks from the page: for moving previews, and each of `answers` by its name."""
     server = PromptServer.instance
 
     @server.routes.post("/svd-nodes/previews")
@@ -362,12 +363,15 @@ def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
             pass
         return web.json_response({"error": "Give wanted (true or false) and client (a text)."}, status=400)
 
-    @server.routes.get("/svd-nodes/estimate")
-    async def needs(request: web.Request) -> web.Response:
-        try:
-            return web.json_response(await asyncio.to_thread(estimate, request.query))  # a disk may be slow
-        except InputError as error:
-            return web.json_response({"error": str(error)}, status=400)
+    for name, answer in answers.items():
+        server.routes.get(f"/svd-nodes/{name}")(partial(_answered, answer))
+
+
+async def _answered(answer: Callable[[Mapping[str, str]], dict[str, Any]], request: web.Request) -> web.Response:
+    try:
+        return web.json_response(await asyncio.to_thread(answer, request.query))  # a disk may be slow
+    except InputError as error:
+        return web.json_response({"error": str(error)}, status=400)
 
 
 def device_memory() -> int:

@@ -198,7 +198,7 @@ def device_memory() -> int | None:
     return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
 
 
-def serve_page(estimate: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
+def serve_page(answers: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]]) -> None:
     """There is no page."""
 
 

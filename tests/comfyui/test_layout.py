@@ -1,13 +1,20 @@
 """Where things stand on the page: every node in its group, no label cut, as a template opens and after a run."""
 
+import base64
+import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from comfyui import surface as surfaces
 from comfyui.browser import what_is_missing
 from comfyui.server import REPOSITORY
 from comfyui.surface import QUICKSTART, RENDERERS
+from PIL import Image
+
+from svd_nodes.headless.films import write_clip
 
 MISSING = what_is_missing()
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
@@ -57,6 +64,22 @@ FRESH = """kinds => {
     node.pos = [100 + (i % 4) * 400, 100 + Math.floor(i / 4) * 500]
     app.graph.add(node)
   }
+}"""
+# What the server tells of a run's clips and films, told to the page alone: [a strip of frames, a saved film].
+RAN = """([strip, film]) => {
+  const tell = (type, detail) => app.api.dispatchEvent(new CustomEvent(type, {detail}))
+  for (const {id, comfyClass} of app.graph._nodes) {
+    if (comfyClass === "StableVideoSample") tell("svd-nodes.clip", {...strip, node: String(id)})
+    if (comfyClass !== "SaveVideo") continue
+    const output = {images: [film], animated: [true]}
+    tell("executed", {node: String(id), display_node: String(id), prompt_id: "told", output})
+  }
+}"""
+PLAYING = """() => {
+  const seen = [...document.querySelectorAll("video")].filter(video => video.readyState > 0)
+  const clips = [...document.querySelectorAll(".svd-clip")].filter(clip => !clip.hidden)
+  const count = kind => app.graph._nodes.filter(node => node.comfyClass === kind).length
+  return seen.length >= count("SaveVideo") && clips.length >= count("StableVideoSample")
 }"""
 BARS = """() => {
   const run = document.querySelector("[data-testid=queue-button]")
@@ -158,14 +181,37 @@ def test_the_player_and_the_preview_stay_in_their_groups(surface):
     assert outside(surface) == []
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_clip_and_the_film_of_every_template_stay_in_their_groups(surface, path: Path):
+    """As the server tells of them, in the template's own shape: none has to run for it."""
+    (fit,) = [node for node in json.loads(path.read_text())["nodes"] if node["type"] == "StableVideoFitImage"]
+    width, height = fit["widgets_values"][:2]
+    frames, folder = torch.rand(4, height, width, 3), surface.server.base / "output"
+    folder.mkdir(exist_ok=True)
+    write_clip(folder / f"{path.stem}.mp4", "film", frames, 7, {}, overwrite=True)
+    picture = BytesIO()
+    Image.new("RGB", (width // 8, 4 * height // 8), "teal").save(picture, "JPEG")
+    strip = {"jpeg": base64.b64encode(picture.getvalue()).decode(), "frames": 4}
+    strip |= {"width": width // 8, "height": height // 8}
+    surface.editor.open(path)
+    settle(surface)
+    surface.editor.page.keyboard.press("Escape")
+    surface.editor.ask(RAN, [strip, {"filename": f"{path.stem}.mp4", "subfolder": "", "type": "output"}])
+    surface.editor.wait(f"({PLAYING})()")
+    settle(surface)
+    surface.take_picture(f"after-{path.stem}-{surface.name}")
+    assert outside(surface) == []
+    assert overlapping(surface) == []
+
+
 def test_a_node_is_saved_without_the_height_of_a_sentence(surface):
     saved = "app.graph.serialize().nodes.find(node => node.type === 'StableVideoSample').size[1]"
     surface.editor.open(QUICKSTART)
     surface.wait_for("StableVideoSample", "≈ ")
     settle(surface)
     before = surface.editor.ask(saved)
-    surface.set("StableVideoSample", min_guidance=3, max_guidance=1, frames=25)
-    surface.wait_for("StableVideoSample", "min_guidance 3 is above")
-    surface.wait_for("StableVideoSample", "This checkpoint was trained")
+    surface.set("StableVideoSample", max_guidance=5, frames=25)
+    surface.wait_for("StableVideoSample", "This checkpoint was trained on 14 frames.")
+    surface.wait_for("StableVideoSample", "This checkpoint is at its best with guidance up to 2.")
     settle(surface)
     assert surface.editor.ask(saved) == pytest.approx(before, abs=1)

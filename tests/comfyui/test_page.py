@@ -9,6 +9,7 @@ import shutil
 from operator import itemgetter
 
 import pytest
+import tiny_files
 from comfyui import surface as surfaces
 from comfyui.browser import what_is_missing
 from comfyui.surface import QUICKSTART, RENDERERS
@@ -52,6 +53,14 @@ def test_no_node_is_missing_and_every_panel_is_there(surface):
     })"""
     surface.editor.wait("document.querySelectorAll('.svd-panel').length === 4")
     assert set(surface.editor.ask(drawn, sorted(PANELS))) == PANELS
+
+
+def test_the_quickstart_is_the_first_of_the_templates(surface):
+    (ours,) = surface.editor.ask("app.api.getWorkflowTemplates()").values()
+    others = sorted(path.stem for path in QUICKSTART.parent.glob("*.json") if path != QUICKSTART)
+    assert ours == [QUICKSTART.stem, *others]
+    (told,) = surface.server.get("/workflow_templates").values()
+    assert set(told) == set(ours)
 
 
 def test_nothing_of_a_panel_is_saved_or_queued(surface):
@@ -122,27 +131,65 @@ def test_the_panels_speak_the_page_s_language(surface, language, told, guidance)
 
 
 def test_a_preset_sets_the_size(surface):
+    """The checkpoint's own sizes come first."""
     surface.editor.wait("svd.panel('StableVideoFitImage').querySelectorAll('optgroup').length === 2")
-    labels = "[...svd.panel('StableVideoFitImage').querySelectorAll('optgroup')].map(group => group.label)"
-    assert surface.editor.ask(labels) == ["for this picture, 1024 × 576", "usual"]
+    groups = "[...svd.panel('StableVideoFitImage').querySelectorAll('optgroup')]"
+    labels = surface.editor.ask(f"{groups}.map(group => group.label)")
+    assert labels == ["of this checkpoint", "for this picture, 1024 × 576"]
+    sizes = surface.editor.ask(f"{groups}.map(group => [...group.children].map(option => option.value))")
+    assert sizes[0] == ["256x256"]
     chooser = surface.editor.page.locator(".svd-panel select")
-    chooser.select_option("576x1024")
     values = "svd.node('StableVideoFitImage').widgets.slice(0, 2).map(widget => widget.value)"
-    assert surface.editor.ask(values) == [576, 1024]
-    assert chooser.input_value() == ""
+    for size in (sizes[1][0], sizes[0][0]):
+        chooser.select_option(size)
+        assert surface.editor.ask(values) == [int(side) for side in size.split("x")]
+        assert chooser.input_value() == ""
+    assert len(surface.lines("StableVideoFitImage")) == 1, "the list alone, and no warning"
 
 
-def test_what_is_off_the_model_s_training_has_a_badge_and_runs(surface):
-    surface.set("StableVideoFitImage", width=264, height=256)
-    surface.wait_for("StableVideoFitImage", "Multiples of 64 work best: 256 × 256.")
-    surface.set("StableVideoSample", frames=25)
-    surface.wait_for("StableVideoSample", "This checkpoint was trained on 14 frames.")
-    surface.set("StableVideoSample", frames=14)
-    surface.editor.wait("!svd.lines('StableVideoSample').some(line => line.startsWith('This checkpoint'))")
+WIDGET = "([kind, name]) => svd.node(kind).widgets.find(widget => widget.name === name).value"
+OFF_NANO = [
+    ("StableVideoFitImage", {"width": 264, "height": 256}, "Multiples of 64 work best: 256 × 256."),
+    ("StableVideoFitImage", {"width": 1024, "height": 576}, "This checkpoint is at its best at 256 × 256."),
+    ("StableVideoSample", {"frames": 25}, "This checkpoint was trained on 14 frames."),
+    ("StableVideoSample", {"steps": 5}, "This checkpoint is at its best with about 12 steps."),
+    ("StableVideoSample", {"max_guidance": 4}, "This checkpoint is at its best with guidance up to 2."),
+    (
+        "StableVideoCondition",
+        {"motion_bucket_id": 160},
+        "This checkpoint is at its best with motion buckets around 70.",
+    ),
+]
+
+
+def test_what_the_checkpoint_is_not_good_at_has_a_badge(surface):
+    for kind, values, sentence in OFF_NANO:
+        before = {name: surface.editor.ask(WIDGET, [kind, name]) for name in values}
+        surface.set(kind, **values)
+        surface.wait_for(kind, sentence)
+        surface.set(kind, **before)
+        surface.editor.wait(f"!svd.lines('{kind}').includes({json.dumps(sentence)})")
+
+
+def test_another_checkpoint_is_good_at_other_things(surface):
+    folder = surface.server.base / "models" / "checkpoints"
+    tiny_files.checkpoint(folder, "svd_xt_1_1.safetensors")
+    surface.set("StableVideoLoadCheckpoint", checkpoint="svd_xt_1_1.safetensors")
+    surface.wait_for("StableVideoFitImage", "This checkpoint is at its best at 1024 × 576 or 576 × 1024.")
+    surface.wait_for("StableVideoCondition", "SVD-XT 1.1 was trained with fps 6 and motion bucket 127 only.")
+    first = "svd.panel('StableVideoFitImage').querySelector('optgroup option').value"
+    assert surface.editor.ask(first) == "1024x576"
+    surface.set("StableVideoLoadCheckpoint", checkpoint="svd_nano.safetensors")
+    surface.editor.wait("svd.lines('StableVideoFitImage').length === 1 && !svd.lines('StableVideoCondition')[1]")
+    assert surface.editor.ask(first) == "256x256"
 
 
 def test_an_invalid_setting_marks_its_node_with_our_sentence(surface):
-    surface.set("StableVideoFitImage", width=250, height=256)
+    surface.set("StableVideoFitImage", height=256)
+    surface.editor.ask(
+        "svd.node('StableVideoFitImage').widgets[0].value = 250"
+    )  # as a file has it: typed, it is rounded
+    surface.set("StableVideoSample", seed=5)  # any change has all panels looked at
     sentence = "The size 250 x 256 does not divide by 8: use 248 x 256."
     surface.wait_for("StableVideoFitImage", sentence)
     assert sum(sentence in line for line in surface.lines("StableVideoFitImage")) == 1

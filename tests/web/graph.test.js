@@ -34,7 +34,7 @@ function chain({ fit = {}, reroute = false } = {}) {
   const own = { frames: 25, steps: 30, min_guidance: 1, max_guidance: 3, guidance: "linear" }
   const sampler = node("StableVideoSample", own, { model: loader, conditioning: condition, sigmas: undefined })
   const decoder = node("StableVideoDecode", { frames_per_chunk: 14 }, { vae: loader, latent: sampler })
-  return { loader, fitted, condition, sampler, decoder, own }
+  return { loader, fitted, clip, between, condition, sampler, decoder, own }
 }
 
 const KNOWN = {
@@ -44,7 +44,7 @@ const KNOWN = {
 
 test("a sampler's settings are found along its wires", () => {
   const found = graph.samplerSettings(chain().sampler)
-  assert.deepEqual(found, { ...KNOWN, shape: "linear", minimum: 1, maximum: 3, fps: 7 })
+  assert.deepEqual(found, { ...KNOWN, schedule: "karras", shape: "linear", minimum: 1, maximum: 3, fps: 7 })
   assert.deepEqual(graph.samplerSettings(chain({ reroute: true }).sampler), found)
 })
 
@@ -63,6 +63,37 @@ test("a conditioning node knows the checkpoint of its picture", () => {
   assert.deepEqual(found, { checkpoint: "svd_xt.safetensors", fps: 7, bucket: 127 })
 })
 
+test("a fitted picture is for the checkpoint that encodes it", () => {
+  const among = (fit, ...nodes) => {
+    fit.graph = { rootGraph: { nodes, subgraphs: new Map() } }
+    return graph.fittedFor(fit)
+  }
+  const { loader, fitted, clip, between } = chain({ reroute: true })
+  const latent = between.getInputNode(0)
+  assert.equal(among(fitted, loader, fitted, clip, latent), "svd_xt.safetensors")
+  assert.equal(among(fitted, loader, fitted, latent), "svd_xt.safetensors")
+  assert.equal(among(fitted, loader, fitted), undefined)
+  assert.equal(among(fitted, loader, fitted, node("StableVideoEncodeClip", {}, { image: fitted })), undefined)
+  const other = node("StableVideoLoadCheckpoint", { checkpoint: "svd_nano.safetensors" })
+  const both = node("StableVideoEncodeLatent", {}, { vae: other, image: fitted })
+  assert.equal(among(fitted, loader, fitted, clip, both), undefined, "one picture for two checkpoints")
+  assert.equal(among(chain().fitted, loader, clip), undefined, "another picture is encoded")
+})
+
+test("a picture that is fitted outside of the subgraph that encodes it", () => {
+  const fitted = node("StableVideoFitImage")
+  const inside = { inputs: [{ name: "image" }], getLink: () => ({ origin_id: -10, origin_slot: 0 }), nodes: [] }
+  const holder = node("a-b-c", {}, { image: fitted }, { subgraph: inside })
+  inside.rootGraph = { nodes: [fitted, holder], subgraphs: new Map([["a-b-c", inside]]) }
+  const loader = node("StableVideoLoadCheckpoint", { checkpoint: "a.safetensors" })
+  const encode = node("StableVideoEncodeLatent", {}, { image: undefined, vae: loader }, { graph: inside })
+  encode.inputs[0].link = 1
+  inside.nodes.push(loader, encode)
+  fitted.graph = inside.rootGraph
+  inside.rootGraph.rootGraph = inside.rootGraph
+  assert.equal(graph.fittedFor(fitted), "a.safetensors")
+})
+
 test("a widget that an input feeds has no known value", () => {
   const fed = node("StableVideoSample", { frames: 25, steps: 3 }, { frames: node("PrimitiveInt") })
   assert.equal(graph.setting(fed, "frames"), undefined)
@@ -71,9 +102,11 @@ test("a widget that an input feeds has no known value", () => {
 })
 
 test("with sigmas connected the steps are theirs", () => {
-  const levels = node("StableVideoSigmas", { steps: 10 })
+  const levels = node("StableVideoSigmas", { steps: 10, schedule: "align-your-steps" })
   const sampler = (sigmas) => node("StableVideoSample", { frames: 25, steps: 30 }, { sigmas })
   assert.equal(graph.samplerSettings(sampler(levels)).steps, 10)
+  assert.equal(graph.samplerSettings(sampler(levels)).schedule, "align-your-steps")
+  assert.equal(graph.samplerSettings(sampler(node("BasicScheduler", { steps: 8 }))).schedule, undefined)
   assert.equal(graph.samplerSettings(sampler(node("BasicScheduler", { steps: 8 }))).steps, undefined)
 })
 

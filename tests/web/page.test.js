@@ -36,6 +36,16 @@ test("an answer is asked for once, until it is forgotten", async () => {
   assert.equal(await page.answer(undefined), undefined)
 })
 
+test("what a checkpoint is good at is asked for by its name, as it is", async () => {
+  const { asked, page } = fake()
+  assert.deepEqual(await page.recommended("a/b & c.safetensors"), {
+    path: "/svd-nodes/recommended?checkpoint=a%2Fb+%26+c.safetensors",
+  })
+  assert.equal(await page.recommended(undefined), undefined)
+  await page.recommended("a/b & c.safetensors")
+  assert.equal(asked.length, 1)
+})
+
 for (const [why, kind] of [
   ["refused", { ok: false }],
   ["lost", { fails: true }],

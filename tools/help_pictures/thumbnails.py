@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
+from ..workflows.templates import BUCKETS
 from .layout import font
 from .studio import Studio, quickstart
 
@@ -13,7 +14,7 @@ TEXTS = {
     "image_to_video": ("Image to video", "25 steps, svd_xt.safetensors"),
     "image_to_video_10_steps": ("10 steps", "faster, svd_xt.safetensors"),
     "text_to_video": ("Text to video", "core's text-to-image, then SVD"),
-    "compare_motion": ("Compare motion", "motion buckets 16, 64, 128, 220"),
+    "compare_motion": ("Compare motion", "motion buckets 16, 30, 60, 90"),
     "from_core": ("From core's SVD nodes", "its graph and ours, side by side"),
 }
 
@@ -27,7 +28,7 @@ def thumbnail(name: str, studio: Studio) -> Image.Image:
 def _frames(name: str, studio: Studio) -> Sequence[Image.Image]:
     """What is shown: one frame, or four. All are the miniature's; the pack has no other weights."""
     if name == "compare_motion":
-        return [studio.film(motion_bucket_id=bucket)[-1] for bucket in (16, 64, 128, 220)]
+        return [studio.film(**quickstart() | {"motion_bucket_id": bucket})[-1] for bucket in BUCKETS]
     if name == "quickstart":
         film = studio.film(**quickstart())
         return [film[t] for t in (0, 4, 9, 13)]

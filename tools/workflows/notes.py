@@ -58,7 +58,7 @@ and **svd_xt.safetensors** (9.6 GB).
 
 COMPARE_MOTION = """## Compare motion
 
-### One picture, one seed, four values of **motion_bucket_id**: **16, 64, 128, 220**, side by side in one video.
+### One picture, one seed, four values of **motion_bucket_id**: **16, 30, 60, 90**, side by side in one video.
 
 ### Press **Run**: it uses the miniature that ships with the pack, and takes four times as long as **quickstart**.
 

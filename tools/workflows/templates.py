@@ -1,7 +1,7 @@
 """The templates, one function each: which nodes, where they stand, and how the wires go round them.
 
 A window of 1600 x 900 shows 2055 x 930 of a template as it opens below the bars of newer editors, in older ones, whose
-bars take their place from the drawing; and 2550 x 1150 of `compare_motion`.
+bars take their place from the drawing; 2385 x 1080 at the scale of two rows, and 2550 x 1150 of `compare_motion`.
 Vue nodes are higher than those on the canvas, higher still with their advanced inputs or an error, and give a label two
 fifths of their width: groups and columns have room for both.
 """
@@ -20,12 +20,14 @@ NANO: Values = {"checkpoint": "svd_nano.safetensors"}
 LARGE: Values = {"width": 1024, "height": 576}
 SMALL: Values = {"width": 256, "height": 256}
 PICTURE: Values = {"image": "lighthouse.png"}
-BUCKETS = (16, 64, 128, 220)
+BUCKETS = (16, 30, 60, 90)  # with quickstart's seed all four are whole to the last frame
+SEED = 3  # of eight at buckets 45, 60, 70 and 90 the one whose tower, edge and horizon are whole to the last frame
 FORM: dict[tuple[int, str], Values] = {  # of `_chain`, for those who want no graph
     (2, "image"): {"description": "The picture to animate", "height": 200},
     (6, "motion_bucket_id"): {"description": "How much moves, from 1 to 255"},
     (8, "seed"): {"description": "Another seed, another video"},
 }
+TWO_ROWS = 0.62  # the scale at which a window has room for the sampler's clip below another row
 FIRST, WIDE, BETWEEN = 715, 255, 305  # the columns of `compare_motion`: where, how wide, from one to the next
 
 
@@ -33,8 +35,7 @@ def quickstart(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet = Sheet("5f1d1c2e-0e0b-4c52-9a52-3d3a4b9b7a01", infos)
     sheet.note(12, (0, -20, 295, 285), notes.QUICKSTART)
     settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
-    # Of eight seeds at buckets 45, 60, 70 and 90 the one whose tower, edge and horizon are whole to the last frame.
-    _chain(sheet, NANO, SMALL, {"motion_bucket_id": 70}, settings, "svd_quickstart", seed=3)
+    _chain(sheet, NANO, SMALL, {"motion_bucket_id": 70}, settings, "svd_quickstart", seed=SEED)
     return sheet.document()
 
 
@@ -97,7 +98,7 @@ def _chain(
 
 def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     """The editor's own text-to-image in the upper row, the video in the lower."""
-    sheet = Sheet("2d7b9c14-58ae-4b0f-9a61-c07f3e51d404", infos)
+    sheet = Sheet("2d7b9c14-58ae-4b0f-9a61-c07f3e51d404", infos, TWO_ROWS)
     sheet.note(18, (0, -20, 295, 370), notes.TEXT_TO_VIDEO)
     _picture_from_words(sheet)
     sheet.node(1, "StableVideoLoadCheckpoint", (32, 480, 280, 122), **XT)
@@ -109,14 +110,14 @@ def text_to_video(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(9, "StableVideoDecode", (1310, 500, 260, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (1310, 710, 260, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1650, 500, 335, 390), {"video": (10, 0)}, filename_prefix="svd_text")
-    sheet.route(3, "image", (1717, 60), (1717, 398), (6, 398), (6, 695))
-    sheet.route(9, "vae", (344, 620), (344, 922), (1287, 922), (1287, 620))
+    sheet.route(3, "image", (1717, 60), (1717, 380), (6, 380), (6, 695))
+    sheet.route(9, "vae", (344, 620), (344, 401), (1287, 401), (1287, 620))
     sheet.route(10, "images", (1596, 520), (1596, 645), (1290, 658))
     sheet.group("2 · Model and size", (18, 420, 310, 485), BLUE)
     sheet.group("3 · What the sampler is told", (360, 420, 610, 485), GREEN)
-    sheet.group("4 · Sample", (995, 420, 285, 485), GOLD)
+    sheet.group("4 · Sample", (995, 420, 285, 645), GOLD)  # with room for the clip
     sheet.group("5 · Decode", (1295, 420, 290, 485), GOLD)
-    sheet.group("6 · Save", (1635, 420, 365, 485), ROSE)
+    sheet.group("6 · Save", (1635, 420, 365, 645), ROSE)
     return sheet.document()
 
 
@@ -145,7 +146,7 @@ def compare_motion(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(2, "LoadImage", (30, 230, 280, 290), **PICTURE)
     sheet.node(3, "StableVideoFitImage", (30, 605, 280, 140), {"image": (2, 0)}, **SMALL)
     sheet.node(4, "StableVideoEncodeClip", (370, 235, 270, 50), {"clip": (1, 1), "image": (3, 0)})
-    sheet.node(5, "StableVideoEncodeLatent", (370, 385, 270, 130), {"vae": (1, 2), "image": (3, 0)})
+    sheet.node(5, "StableVideoEncodeLatent", (370, 385, 270, 130), {"vae": (1, 2), "image": (3, 0)}, seed=SEED)
     sheet.route(3, "image", (318, 300), (318, 559), (6, 565))
     for column, bucket in enumerate(BUCKETS):
         _column(sheet, column, bucket)
@@ -163,7 +164,7 @@ def _column(sheet: Sheet, column: int, bucket: int) -> None:
     links = {"embedding": (4, 0), "image_latent": (5, 0)}
     sheet.node(first, "StableVideoCondition", (x, 35, WIDE, 140), links, f"Motion {bucket}", motion_bucket_id=bucket)
     links = {"model": (1, 0), "conditioning": (first, 0)}
-    settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2}
+    settings: Values = {"frames": 14, "steps": 12, "max_guidance": 2, "seed": SEED}
     sheet.node(first + 1, "StableVideoSample", (x, 255, WIDE, 366), links, **settings)
     links = {"vae": (1, 2), "latent": (first + 1, 0)}
     sheet.node(first + 2, "StableVideoDecode", (x, 940, WIDE, 110), links)
@@ -194,7 +195,7 @@ def _side_by_side(sheet: Sheet) -> None:
 
 def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     """The editor's own SVD nodes above, ours below, one picture for both."""
-    sheet = Sheet("c94e1a77-0d3e-4f6b-8a2c-15b7d2f0a606", infos)
+    sheet = Sheet("c94e1a77-0d3e-4f6b-8a2c-15b7d2f0a606", infos, TWO_ROWS)
     sheet.note(30, (0, -20, 295, 430), notes.FROM_CORE)
     sheet.node(2, "LoadImage", (15, 520, 275, 330), **PICTURE)
     sheet.group("One picture for both", (0, 440, 305, 440), BLUE)
@@ -208,9 +209,9 @@ def from_core(infos: Mapping[str, Info]) -> dict[str, Any]:
     sheet.node(9, "StableVideoDecode", (1484, 500, 264, 80), {"vae": (1, 2), "latent": (8, 0)})
     sheet.node(10, "CreateVideo", (1484, 710, 264, 80), {"images": (9, 0)}, fps=7)
     sheet.node(11, "SaveVideo", (1778, 500, 235, 390), {"video": (10, 0)}, filename_prefix="svd_ours")
-    sheet.route(9, "vae", (625, 660), (625, 911), (1466, 911), (1466, 640))
+    sheet.route(9, "vae", (625, 660), (625, 460), (1466, 460), (1466, 640))
     sheet.route(10, "images", (1763, 520), (1763, 645), (1468, 658))
-    sheet.group("The same with svd-nodes", (318, 415, 1705, 510), GREEN)
+    sheet.group("The same with svd-nodes", (318, 415, 1705, 650), GREEN)  # with room for the clip
     return sheet.document()
 
 

@@ -61,13 +61,23 @@ export function nodeAt(graph, id) {
 
 const LOADER = "StableVideoLoadCheckpoint"
 const FIT = "StableVideoFitImage"
+const ENCODERS = { StableVideoEncodeLatent: "vae", StableVideoEncodeClip: "clip" } // and where their network comes in
+
+/** The checkpoint that a fitted picture is encoded with; undefined where it is none, or several. */
+export function fittedFor(fit) {
+  const { rootGraph } = fit.graph ?? {}
+  const nodes = rootGraph ? [rootGraph, ...rootGraph.subgraphs.values()].flatMap((graph) => graph.nodes) : []
+  const encoders = nodes.filter((node) => node.comfyClass in ENCODERS && upstream(node, "image") === fit)
+  const names = encoders.map((node) => setting(follow(node, LOADER, ENCODERS[node.comfyClass]), "checkpoint"))
+  const known = [...new Set(names)].filter((name) => name !== undefined)
+  return known.length === 1 ? known[0] : undefined
+}
 
 /** What is known of the run a sampler belongs to. */
 export function samplerSettings(sampler) {
   const condition = follow(sampler, "StableVideoCondition", "conditioning")
   const loader = follow(sampler, LOADER, "model")
   const fit = follow(condition, FIT, "image_latent", "image")
-  const levels = follow(sampler, "StableVideoSigmas", "sigmas")
   const own = (name) => setting(sampler, name)
   return {
     checkpoint: setting(loader, "checkpoint"),
@@ -76,12 +86,19 @@ export function samplerSettings(sampler) {
     width: setting(fit, "width"),
     height: setting(fit, "height"),
     frames: own("frames"),
-    steps: upstream(sampler, "sigmas") ? setting(levels, "steps") : own("steps"),
+    ...stepsOf(sampler),
     shape: own("guidance"),
     minimum: own("min_guidance"),
     maximum: own("max_guidance"),
     fps: setting(condition, "fps"),
   }
+}
+
+/** Its own steps, or those of the sigmas that it is given, and their schedule. */
+function stepsOf(sampler) {
+  if (!upstream(sampler, "sigmas")) return { steps: setting(sampler, "steps"), schedule: "karras" }
+  const levels = follow(sampler, "StableVideoSigmas", "sigmas")
+  return { steps: setting(levels, "steps"), schedule: setting(levels, "schedule") }
 }
 
 /** What is known of the decoding of a decoder. */

@@ -5,18 +5,18 @@
 
 import * as checks from "./checks.js"
 import { Clip } from "./clip.js"
-import { conditionSettings, decoderSettings, samplerSettings, set, setting, upstream } from "./graph.js"
+import { conditionSettings, decoderSettings, fittedFor, samplerSettings, set, setting, upstream } from "./graph.js"
 import { bars, inWords, scales } from "./guidance.js"
 import { decoding, question, sampling } from "./needs.js"
 import { Panel } from "./panel.js"
+import { offFrames, offGuidance, offMotion, offSize, offSteps } from "./recommended.js"
 import { presets } from "./sizes.js"
-import { offFrames, offGrid, offMotion } from "./training.js"
 
 const SVG = "http://www.w3.org/2000/svg"
 const BOX = [200, 28]
 
-/** host: {document, say(name, values), answer(query) -> promise, picture(node) -> promise}: what the page and the server
- * know.
+/** host: {document, say(name, values), and to a promise each answer(query), recommended(checkpoint), picture(node)}: what
+ * the page and the server know.
  */
 export const PANELS = {
   StableVideoFitImage(node, host) {
@@ -38,8 +38,9 @@ export const PANELS = {
         const size = [setting(node, "width"), setting(node, "height")]
         const problem = checks.size(...size, host.say)
         panel.showError(problem)
-        badge(problem ? undefined : offGrid(...size, host.say))
-        const groups = presets(await host.picture(upstream(node, "image")), host.say)
+        const best = await host.recommended(fittedFor(node))
+        badge(problem ? undefined : offSize(best, ...size, host.say))
+        const groups = presets(best, await host.picture(upstream(node, "image")), host.say)
         const now = JSON.stringify(groups)
         if (now !== known) fill(chooser, host.say("presets"), groups)
         known = now
@@ -53,10 +54,10 @@ export const PANELS = {
     const badge = panel.badge()
     return {
       panel,
-      update() {
+      async update() {
         const { checkpoint, fps, bucket } = conditionSettings(node)
         told(fps === undefined ? "" : host.say("told_fps", { fps: Number((fps - 1).toFixed(3)) }))
-        badge(offMotion(checkpoint, fps, bucket, host.say))
+        badge(offMotion(await host.recommended(checkpoint), fps, bucket, host.say))
       },
     }
   },
@@ -66,7 +67,8 @@ export const PANELS = {
     const curve = drawing(panel)
     const words = panel.line()
     const needs = panel.line()
-    const badges = [panel.badge(), panel.badge()]
+    const short = panel.badge()
+    const badges = [panel.badge(), panel.badge(), panel.badge()]
     const clip = new Clip(host.document)
     panel.body.append(clip.element)
     panel.passing.push(clip.element)
@@ -78,15 +80,18 @@ export const PANELS = {
       },
       async update() {
         const settings = samplerSettings(node)
-        const { shape, minimum, maximum, frames } = settings
+        const { checkpoint, shape, minimum, maximum, frames, steps, schedule } = settings
         const values = scales(shape, minimum, maximum, frames)
         curve(values)
         words(inWords(values, host.say))
         const answer = await host.answer(question(settings))
         const { text, problem } = answer ? sampling(answer, frames, host.say) : {}
         needs(text)
-        badges[0](problem)
-        badges[1](offFrames(frames, answer?.trained_frames, host.say))
+        short(problem)
+        const best = await host.recommended(checkpoint)
+        badges[0](offFrames(best, frames, host.say))
+        badges[1](offSteps(best, steps, schedule, host.say))
+        badges[2](offGuidance(best, Math.max(...values), host.say))
       },
     }
   },

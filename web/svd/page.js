@@ -1,4 +1,4 @@
-/** What the panels ask for: words, the server's estimates, and the size of a picture. */
+/** What the panels ask for: words, the server's estimates, what checkpoints are good at, and the size of a picture. */
 
 const REMEMBERED = 32
 const PATIENCE = 10_000 // ms until a question that got no answer is asked again
@@ -22,9 +22,17 @@ export class Page {
 
   /** The server's estimate; undefined where there is no question or no answer. */
   answer(query) {
-    if (!query) return Promise.resolve(undefined)
-    return this.remembered(this.answers, query, async () => {
-      const reply = await this.api.fetchApi(`/svd-nodes/estimate?${query}`)
+    return query ? this.asked(`estimate?${query}`) : Promise.resolve(undefined)
+  }
+
+  /** What a checkpoint is at its best with, as svd/recommended.py has it; undefined where it is not known. */
+  recommended(checkpoint) {
+    return checkpoint ? this.asked(`recommended?${new URLSearchParams({ checkpoint })}`) : Promise.resolve(undefined)
+  }
+
+  asked(question) {
+    return this.remembered(this.answers, question, async () => {
+      const reply = await this.api.fetchApi(`/svd-nodes/${question}`)
       if (!reply.ok) throw new Error(reply.status) // a file that is not there yet, say
       return reply.json()
     })

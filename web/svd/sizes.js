@@ -1,14 +1,10 @@
 /** Sizes of a video that suit the model: multiples of 64, about as many pixels as it was trained on, or fewer. */
 
+import { offSize, trainedSizes } from "./recommended.js"
+
 const GRID = 64
-const TRAINED = 1024 * 576
-const SHARES = [1, 1 / 2, 1 / 4]
-const USUAL = [
-  [1024, 576],
-  [576, 1024],
-  [768, 768],
-  [256, 256],
-]
+const SHARES = [1, 3 / 4, 1 / 2]
+const USUAL = { width: 1024, height: 576 } // of SVD, while the checkpoint is not known
 
 /** The size on the grid that is nearest to a shape (width / height) and an area, shape counting double. */
 export function nearest(shape, area) {
@@ -22,12 +18,17 @@ export function nearest(shape, area) {
   return [best.width, best.height]
 }
 
-/** Groups of sizes to choose from. picture: {width, height}, or undefined while it is not known. */
-export function presets(picture, say) {
-  const usual = { label: say("presets_usual"), sizes: USUAL }
-  if (!(picture?.width > 0 && picture?.height > 0)) return [usual]
+/** Groups of sizes to choose from, the checkpoint's own first. None of them gets a warning.
+ *
+ * best: what the checkpoint is at its best with; picture: {width, height}; both undefined while they are not known.
+ */
+export function presets(best, picture, say) {
+  const trained = best ?? USUAL
+  const own = { label: say(best ? "presets_checkpoint" : "presets_usual"), sizes: trainedSizes(trained) }
+  if (!(picture?.width > 0 && picture?.height > 0)) return [own]
   const shape = picture.width / picture.height
-  const fitting = SHARES.map((share) => nearest(shape, TRAINED * share))
-  const different = fitting.filter(([w, h], i) => fitting.findIndex(([x, y]) => x === w && y === h) === i)
-  return [{ label: say("presets_picture", picture), sizes: different }, usual]
+  const sizes = SHARES.map((share) => nearest(shape, trained.width * trained.height * share))
+    .filter(([width, height]) => !offSize(trained, width, height, say))
+    .filter(([width, height], i, all) => all.findIndex(([w, h]) => w === width && h === height) === i)
+  return [own, { label: say("presets_picture", picture), sizes }].filter((group) => group.sizes.length)
 }

@@ -9,6 +9,7 @@ export const LANGUAGES = ["zh", "ja", "es"]
 export const ENGLISH = {
   presets: "size presets …",
   presets_usual: "usual",
+  presets_checkpoint: "of this checkpoint",
   presets_picture: "for this picture, {width} × {height}",
   told_fps: "the model is told fps {fps}",
   refused_size: "The size {width} x {height} does not divide by 8: use {wide} x {high}.",
@@ -30,10 +31,15 @@ export const ENGLISH = {
   short_size: "choose a smaller size",
   short_chunk: "set frames_per_chunk to {frames}",
   off_grid: "Multiples of 64 work best: {width} × {height}.",
+  off_size: "This checkpoint is at its best at {sizes}.",
+  or_size: " or ",
   off_frames: "This checkpoint was trained on {frames} frames.",
-  off_fps: "SVD-XT 1.1 was trained with fps 6 only.",
-  off_bucket: "SVD-XT 1.1 was trained with motion bucket 127 only.",
-  off_both: "SVD-XT 1.1 was trained with fps 6 and motion bucket 127 only.",
+  off_fps: "{model} was trained with fps {fps} only.",
+  off_bucket: "{model} was trained with motion bucket {bucket} only.",
+  off_both: "{model} was trained with fps {fps} and motion bucket {bucket} only.",
+  off_motion: "This checkpoint is at its best with motion buckets around {bucket}.",
+  off_guidance: "This checkpoint is at its best with guidance up to {guidance}.",
+  off_steps: "This checkpoint is at its best with about {steps} steps.",
 }
 
 export class Words {
