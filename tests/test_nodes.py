@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from svd_nodes.headless.core_nodes import CreateVideo
-from svd_nodes.nodes import NODES, Condition
+from svd_nodes.nodes import NODES
+from svd_nodes.nodes.condition import Condition
 from svd_nodes.nodes.host import standalone
 from svd_nodes.svd.config import UNetConfig
 from svd_nodes.svd.errors import InputError
