@@ -138,7 +138,7 @@ BAD = {
         "output": (),  # made when the server has answered
         "headers": ("", "nonsense", ": x", "two words: x", "name: x\ny: z"),
         "ca": (*MISSING, "text.txt", "."),
-        "patience": ("-1", "-inf", "abc", "", "1,5"),
+        "patience": ("-1", "-inf", "nan", "abc", "", "1,5"),
     },
 }
 SOUND = {

@@ -1,10 +1,12 @@
 """`svd-nodes queue`, the command. What does the work is imported when it runs, so that `--help` answers at once."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...svd.errors import InputError
 from ..bundled import check_workflow
 from ..graph import read_document
 from ..sentences import sentences
@@ -60,11 +62,13 @@ def queue(
         ),
     ] = None,
     patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a server that went away.")
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a server that went away; inf: for ever.")
     ] = 300,
 ) -> None:
     """Make clips on a running editor: every picture with every seed. Prints the files it brought home."""
     with sentences(works_here=False):
+        if math.isnan(patience):
+            raise InputError("--patience is nan; give it a number of seconds, or inf.")
         check_workflow(workflow)
         check_settings(settings or [], read_document(workflow))
         from .session import Options, start
