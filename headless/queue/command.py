@@ -62,7 +62,7 @@ def queue(
         ),
     ] = None,
     patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a server that went away; inf: for ever.")
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a server that is away; inf: for ever.")
     ] = 300,
 ) -> None:
     """Make clips on a running editor: every picture with every seed. Prints the files it brought home."""
