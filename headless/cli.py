@@ -135,7 +135,7 @@ def generate(
         int | None,
         within(
             "height",
-            "Its height, a multiple of 8. Default: 576 for pictures that lie and 1024 for those that stand, with "
+            "Its height, a multiple of 8. Default: 576 for landscape pictures and 1024 for portraits, with "
             "svd_nano 256.",
         ),
     ] = None,
@@ -209,7 +209,7 @@ def generate(
 ) -> None:
     """Make a video from each picture, without a workflow, and print where it is.
 
-    What is not given is as the checkpoint is at its best with.
+    Options you leave out take the checkpoint's recommended values.
     """
     request = Request(
         pictures=tuple(pictures),
@@ -277,7 +277,10 @@ def inspect(
 def convert(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=CHECKPOINT)],
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="The file or folder to write.")],
-    layout: Annotated[Layout, typer.Option(help="One .safetensors file, or a folder that diffusers loads.")],
+    layout: Annotated[
+        Layout | None,
+        typer.Option(help="One .safetensors file, or a folder that diffusers loads. Default: as DEST ends."),
+    ] = None,
     precision: Annotated[
         Precision, typer.Option(help="The number format to write; auto keeps the source's.")
     ] = Precision.auto,
@@ -289,7 +292,9 @@ def convert(
     found = find(source, checkpoints or [])
     from .checkpoints import convert as write
 
-    write(found, destination, layout.value, None if precision == "auto" else precision.value, overwrite, variant)
+    single = destination.suffix.lower() == ".safetensors"
+    chosen = layout or (Layout.single if single else Layout.diffusers)
+    write(found, destination, chosen.value, None if precision == "auto" else precision.value, overwrite, variant)
     result(destination)
 
 

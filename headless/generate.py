@@ -29,6 +29,7 @@ from .execute import Watch
 from .files import prepare_folder
 from .films import Kind, check_rate, check_side, pingpong, write_clip
 from .request import Request, check, find
+from .version import version
 
 SCHEDULES = {"karras": edm.karras_sigmas, "align-your-steps": edm.align_your_steps_sigmas}
 TOO_LARGE = (
@@ -136,7 +137,8 @@ def make(plan: Plan, watch: Watch, written: Callable[[Path], object]) -> None:
                 frames = _make(request, plan.settings, networks, shot, stages)
                 with stages.stage("Save"):
                     shown = pingpong(frames) if request.pingpong else frames
-                    written(write_clip(shot.target, shot.kind, shown, plan.settings.fps, {}, request.overwrite))
+                    told, fps = _story(plan, shot), plan.settings.fps
+                    written(write_clip(shot.target, shot.kind, shown, fps, told, request.overwrite))
 
 
 @contextmanager
@@ -225,23 +227,47 @@ def _make(request: Request, settings: Settings, networks: Networks, shot: Shot, 
         picture = image.fit_image(tensor, shot.width, shot.height, request.fit)
         with networks.clip.at_work(0, _too_large) as (encoder, device):
             embedding = conditioning.encode_clip(encoder, picture.to(device))
-        grain = noise.draw_noise(noise.clip_generators(request.seed, 1), 1, *picture.shape[1:])
+        picture_noise = noise.draw_noise(noise.clip_generators(request.seed, 1), 1, *picture.shape[1:])
         with networks.vae.at_work(0, _too_large) as (vae, device):
-            latent = conditioning.encode_latent(vae, picture.to(device), request.noise_aug, grain)
-        told = conditioning.condition(embedding, latent, float(settings.fps), settings.motion_bucket)
+            image_latent = conditioning.encode_latent(vae, picture.to(device), request.noise_aug, picture_noise)
+        cond = conditioning.condition(embedding, image_latent, float(settings.fps), settings.motion_bucket)
 
     with stages.stage("Make the frames"), networks.unet.at_work(0, _too_large) as (unet, device):
-        unit = noise.draw_noise(noise.clip_generators(request.seed, 1), settings.frames, *latent.latent.shape[1:])
-        x = sampler.start(unit, sigmas[0]).to(device)
+        shape = settings.frames, *image_latent.latent.shape[1:]
+        x = sampler.start(noise.draw_noise(noise.clip_generators(request.seed, 1), *shape), sigmas[0]).to(device)
         halves, report = networks.memory != "fast", stages.watch.stepped
-        told = told.to(device, unet.dtype)
-        latents = sampler.sample(unet, told, x, sigmas, settings.scale.to(device), callback=report, halves=halves)
+        cond = cond.to(device, unet.dtype)
+        latents = sampler.sample(unet, cond, x, sigmas, settings.scale.to(device), callback=report, halves=halves)
 
     with stages.stage("Decode the frames"), networks.vae.at_work(0, _too_large) as (vae, device):
         room = decoding_room(device, None if networks.memory == "fast" else LITTLE_ROOM)
         spill = networks.memory == "low"
         frames = decode(vae, latents, settings.frames, request.decode_chunk, stages.watch.stepped, room, spill)
     return frames.movedim(1, -1).cpu()
+
+
+def _story(plan: Plan, shot: Shot) -> dict[str, Any]:
+    """What the film says of how it was made: enough to make it again, and no path of this disk."""
+    request, settings = plan.request, plan.settings
+    made_with = {
+        "version": version(),
+        "picture": shot.picture.name,
+        "checkpoint": Path(request.checkpoint).name,
+        "width": shot.width,
+        "height": shot.height,
+        "fit": request.fit,
+        "frames": settings.frames,
+        "steps": settings.steps,
+        "schedule": settings.schedule,
+        "guidance": [round(float(scale), 6) for scale in settings.scale],
+        "fps": str(settings.fps),
+        "motion_bucket": settings.motion_bucket,
+        "noise_aug": request.noise_aug,
+        "seed": request.seed,
+        "decode_chunk": request.decode_chunk,
+        "pingpong": request.pingpong,
+    }
+    return {"generate": made_with}
 
 
 def _too_large(room: int | None) -> str:

@@ -57,9 +57,9 @@ class LoadCheckpoint(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> check.Verdict:
-        return check.first_problem(
-            check.text("checkpoint", checkpoint), check.refusal(host.checkpoint_path, checkpoint)
-        )
+        if wrong := check.text("checkpoint", checkpoint):
+            return wrong
+        return check.first_problem(check.refusal(host.checkpoint_path, checkpoint))
 
     @classmethod
     def fingerprint_inputs(

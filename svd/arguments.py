@@ -55,16 +55,16 @@ def number(name: str, value: Any, least: float, usual: str) -> float:
     """A number that fp32 holds, `least` or more; also as a tensor of one."""
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
         raise InputError(f"{name} is {said(value)}: give a number ({usual}).")
     if float(value) < least:
         raise InputError(f"{name} is {value}: it is {least:g} or above ({usual}).")
     return float(value)
 
 
-def fits(value: float) -> bool:
-    """Whether fp32 holds it; NaN is no number."""
-    return abs(value) <= torch.finfo(torch.float32).max
+def fits(value: Any) -> bool:
+    """Whether fp32 holds it; NaN is no number. A whole number may have more digits than any float."""
+    return bool(abs(value) <= torch.finfo(torch.float32).max)
 
 
 def pictures(image: Any) -> list[Image.Image] | Tensor:
@@ -140,7 +140,7 @@ def precision(torch_dtype: Any, dtype: Any) -> torch.dtype:
     """Of a new pipeline, by either name; fp32 if neither says. InputError on what is no dtype."""
     given = {name: value for name, value in (("torch_dtype", torch_dtype), ("dtype", dtype)) if value is not None}
     for name, value in given.items():
-        if not isinstance(value, torch.dtype):
+        if not isinstance(value, torch.dtype) or not value.is_floating_point:
             raise InputError(f"{name} is {said(value)}: give a dtype such as torch.float16.")
     if len(set(given.values())) > 1:
         raise InputError(f"torch_dtype is {torch_dtype} and dtype {dtype}: give one of the two.")

@@ -97,7 +97,9 @@ def open_checkpoint(path: str | Path, variant: str | None = None) -> Checkpoint:
         if path.is_dir():
             return open_folder(path, variant)
         if not path.exists():
-            raise InputError(f"{path} does not exist; check the name, or see the README for where to get the weights.")
+            raise InputError(
+                f"{path} does not exist; check the name, or see docs/weights.md for where to get the weights."
+            )
         if not path.is_file():  # a pipe would be waited for
             raise InputError(f"{path} is no file and no folder; give a checkpoint such as svd_xt.safetensors.")
     except OSError as error:

@@ -5,7 +5,7 @@
     frames = pipe(image, generator=torch.manual_seed(42)).frames[0]
 
 The preprocessing and the order of random draws are diffusers' (unlike the nodes', which fit the picture once for CLIP
-and VAE). What differs, because diffusers departs there from the original or from itself, is listed in the README.
+and VAE). What differs, because diffusers departs there from the original or from itself, docs/exactness.md lists.
 """
 
 from collections.abc import Iterator, Sequence

@@ -39,7 +39,7 @@ class Scheduler:
         """The same of a config that is at hand; `where` it comes from."""
         for name, value in SVD_SCHEDULE.items():
             if values.get(name, value) != value:
-                raise InputError(f"{where} has {name} = {shown(values[name], 40)}, but SVD needs {value!r}.")
+                raise InputError(f"{where} has {name} = {shown(repr(values[name]), 40)}, but SVD needs {value!r}.")
         given = {name: value for name, value in values.items() if value is not None}
         low, high = given.get("sigma_min", SIGMA_MIN), given.get("sigma_max", SIGMA_MAX)
         if not all(_between(sigma, 1e-9, MOST_SIGMA) for sigma in (low, high)):

@@ -36,7 +36,7 @@ BAD: dict[str, list[Any]] = {
     "min_guidance_scale": [*NUMBERS, None],
     "max_guidance_scale": [*NUMBERS, None],
     "fps": [*NUMBERS, None, 0, 0.5, -1],
-    "motion_bucket_id": [*NUMBERS, None, -1],
+    "motion_bucket_id": [*NUMBERS, None, -1, 10**400],
     "noise_aug_strength": [*NUMBERS, None, -0.1],
     "decode_chunk_size": COUNTS,
     "num_videos_per_prompt": COUNTS,

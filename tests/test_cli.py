@@ -627,8 +627,14 @@ def test_convert_to_half(folder, tiny):
     assert call("convert", tiny, "half.safetensors", "--layout", "single", "--overwrite")[0] == 0
     for words in (["no.safetensors", "b.safetensors", "--layout", "single"], [tiny, "c.bin", "--layout", "single"]):
         refused("convert", *words)
-    assert "--layout" in refused("convert", tiny, "d.safetensors")
     assert sorted(os.listdir()) == ["a.png", "half.safetensors"]
+
+
+def test_convert_writes_the_layout_that_the_name_says(folder, tiny):
+    assert call("convert", tiny, "d.safetensors")[0] == 0
+    assert call("convert", "d.safetensors", "d")[0] == 0
+    layouts = {name: json.loads(call("inspect", name, "--json")[1])["layout"] for name in ("d", "d.safetensors")}
+    assert layouts == {"d": "diffusers folder", "d.safetensors": "single file"}
 
 
 def test_a_full_disk_is_no_bad_input(folder, tiny, monkeypatch):

@@ -252,6 +252,10 @@ def test_the_film_plays_at_the_very_rate(folder, tiny):
     assert call("generate", *words)[0] == 0
     with av.open("a.mp4") as film:
         assert film.streams.video[0].average_rate == Fraction(24000, 1001)
+        told = json.loads(film.metadata["generate"])
+    assert (told["seed"], told["fps"], told["frames"], told["picture"]) == (0, "24000/1001", 2, "lying.png")
+    assert told["checkpoint"] == Path(tiny).name  # and no path of this disk
+    assert str(folder) not in json.dumps(told)
 
 
 @pytest.mark.parametrize("output", [*(f"clip{ending}" for ending in FILM_ENDINGS), "take.1/", "frames"])

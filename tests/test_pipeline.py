@@ -308,8 +308,9 @@ def test_precision_by_either_name(folder):
         assert StableVideoDiffusionPipeline.from_pretrained(folder, **arguments).dtype == torch.float16
     with pytest.raises(InputError, match="give one of the two"):
         StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float16, torch_dtype=torch.bfloat16)
-    with pytest.raises(InputError, match="dtype is 'auto'"):
-        StableVideoDiffusionPipeline.from_pretrained(folder, dtype="auto")
+    for wrong in ("auto", torch.int8):
+        with pytest.raises(InputError, match=f"dtype is {wrong!r}"):
+            StableVideoDiffusionPipeline.from_pretrained(folder, dtype=wrong)
 
 
 def test_a_part_can_be_given_and_an_unknown_option_is_refused(folder, ours):

@@ -110,8 +110,8 @@ class Connection:
         kind: str = "application/json",
         most: int | None = None,
     ) -> Answer:
-        """A whole answer, of `most` bytes."""
-        more = {"Accept-Encoding": "gzip, deflate", **({"Content-Type": kind} if body else {})}
+        """A whole answer, at most `most` bytes."""
+        more = {"Accept-Encoding": "gzip", **({"Content-Type": kind} if body else {})}
         self._clock.start(self.limits.answer + len(body) / self.limits.rate)
         with self._answer(self._request(method, path, query, body, more)) as (answer, chunks):
             most = self.limits.answer_bytes if most is None else most
