@@ -11,6 +11,7 @@ from ..nodes.host.standalone import advising
 from ..svd.checkpoint import Checkpoint, check, load, open_checkpoint, save
 from ..svd.errors import InputError
 from ..svd.picturefile import describe
+from ..svd.pretrained import Scheduler
 from ..svd.saving import check_target
 
 FAMILIES = {"svd": "Stable Video Diffusion", "sv3d_u": "SV3D_u (orbit)", "sv3d_p": "SV3D_p (orbit with a camera path)"}
@@ -49,13 +50,16 @@ class Report:
 
 
 def opened(path: Path, variant: str | None = None) -> Checkpoint:
-    """The checkpoint's header. InputError if it is missing, damaged, or no SVD checkpoint."""
+    """The checkpoint's header. InputError if it is missing, damaged, no SVD checkpoint, or parametrised otherwise."""
     try:
-        return open_checkpoint(path, variant)
+        checkpoint = open_checkpoint(path, variant)
     except InputError:
         if what := _other_kind(path):
             raise InputError(f"{path} is {what}, not a checkpoint; give one such as svd_xt.safetensors.") from None
         raise
+    if checkpoint.layout == "diffusers":
+        Scheduler.from_folder(checkpoint.path)
+    return checkpoint
 
 
 def _other_kind(path: Path) -> str | None:
@@ -120,6 +124,11 @@ def convert(
     if destination.exists() and not overwrite:
         raise InputError(f"{destination} exists already; choose another name, or replace it with --overwrite.")
     check_target(destination, layout, overwrite=overwrite)
+    if checkpoint.layout == "diffusers" and (levels := Scheduler.from_folder(source)) != Scheduler():
+        raise InputError(
+            f"{source} has noise levels of its own, {levels.sigma_min:g} to {levels.sigma_max:g}, which a converted "
+            "checkpoint would lose; use it as it is."
+        )
     present = {entry.dtype for part in checkpoint.parts.values() for entry in part.entries.values()}
     own = PRECISIONS.get(next(iter(present)), "fp32") if len(present) == 1 else "fp32"
     dtype = DTYPES[precision or own]

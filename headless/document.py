@@ -29,6 +29,8 @@ def read_json(path: Path) -> dict[str, Any]:
             raise InputError(f"The workflow {path} cannot be read: it is no file.")
         with path.open("rb") as file:
             media = is_media(file.read(16))
+    except InputError:  # which is a ValueError, too
+        raise
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"There is no workflow at {path}; check the path.") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte

@@ -20,6 +20,7 @@ from ..svd.errors import InputError, NonFiniteError
 from ..svd.kernels import begin, build
 from ..svd.kernels.build import Progress
 from ..svd.memory import LITTLE_ROOM, decoding_room, free_memory
+from ..svd.pretrained import Scheduler
 from ..svd.recommended import Recommended, off_frames, off_guidance, off_motion, off_size, off_steps, recommended
 from ..svd.unet import UNet
 from ..svd.vae import VAE
@@ -46,6 +47,7 @@ class Settings:
     frames: int
     steps: int
     schedule: str
+    sigmas: Tensor  # (steps + 1,)
     scale: Tensor  # (t,), of guidance
     fps: Fraction
     motion_bucket: int
@@ -100,7 +102,7 @@ def plan(request: Request) -> Plan:
     checkpoint = opened(find(request.checkpoint, request.checkpoint_folders), request.variant)
     checkpoint.require_svd()
     best = recommended(checkpoint)
-    settings = _settings(request, best)
+    settings = _settings(request, checkpoint, best)
     shots, notes = [], _notes(settings, best)
     for picture, (target, kind) in zip(request.pictures, request.targets, strict=True):
         with advising(TOO_LARGE):
@@ -160,14 +162,17 @@ class Networks:
     memory: str
 
 
-def _settings(request: Request, best: Recommended) -> Settings:
+def _settings(request: Request, checkpoint: Checkpoint, best: Recommended) -> Settings:
+    levels = Scheduler.from_folder(checkpoint.path) if checkpoint.layout == "diffusers" else Scheduler()
+    steps, schedule = request.steps or best.steps, request.schedule or best.schedule
     low = best.min_guidance if request.min_guidance is None else request.min_guidance
     high = best.max_guidance if request.max_guidance is None else request.max_guidance
     frames = request.frames or best.frames or FRAMES
     return Settings(
         frames=frames,
-        steps=request.steps or best.steps,
-        schedule=request.schedule or best.schedule,
+        steps=steps,
+        schedule=schedule,
+        sigmas=SCHEDULES[schedule](steps, levels.sigma_min, levels.sigma_max),
         scale=guidance.guidance_scale(request.guidance, low, high, frames),
         fps=request.fps or Fraction(str(best.fps)),
         motion_bucket=best.motion_bucket_id if request.motion_bucket is None else request.motion_bucket,
@@ -220,7 +225,6 @@ def _load(plan: Plan, progress: Progress) -> Networks:
 
 def _make(request: Request, settings: Settings, networks: Networks, shot: Shot, stages: Stages) -> Tensor:
     """The frames, `t h w 3` in 0..1 on the CPU. Both noises are drawn as the nodes draw them, each from the seed."""
-    sigmas = SCHEDULES[settings.schedule](settings.steps)
 
     with stages.stage(f"Look at {shot.picture.name}"):
         tensor = image.to_tensor(image.read_picture(shot.picture))
@@ -234,10 +238,12 @@ def _make(request: Request, settings: Settings, networks: Networks, shot: Shot, 
 
     with stages.stage("Make the frames"), networks.unet.at_work(0, _too_large) as (unet, device):
         shape = settings.frames, *image_latent.latent.shape[1:]
-        x = sampler.start(noise.draw_noise(noise.clip_generators(request.seed, 1), *shape), sigmas[0]).to(device)
+        unit_noise = noise.draw_noise(noise.clip_generators(request.seed, 1), *shape)
+        x = sampler.start(unit_noise, settings.sigmas[0]).to(device)
         halves, report = networks.memory != "fast", stages.watch.stepped
         cond = cond.to(device, unet.dtype)
-        latents = sampler.sample(unet, cond, x, sigmas, settings.scale.to(device), callback=report, halves=halves)
+        scale = settings.scale.to(device)
+        latents = sampler.sample(unet, cond, x, settings.sigmas, scale, callback=report, halves=halves)
 
     with stages.stage("Decode the frames"), networks.vae.at_work(0, _too_large) as (vae, device):
         room = decoding_room(device, None if networks.memory == "fast" else LITTLE_ROOM)

@@ -94,6 +94,8 @@ def _check_numbers(request: Request) -> None:
             raise InputError(f"{option} is {value}; give it a number.")
         if not least <= value <= most:
             raise InputError(f"{option} is {value}; it must be between {least} and {most}.")
+    if request.guidance == "constant" and request.min_guidance is not None:
+        raise InputError("With --guidance constant every frame has --max-guidance: leave --min-guidance out.")
     for name in ("width", "height"):
         if (side := getattr(request, name)) and side % 8:
             near = 8 * max(1, round(side / 8))
@@ -133,6 +135,9 @@ def _check_targets(request: Request) -> None:
     if twice := [target for target, _ in targets if names.count(target.name.casefold()) > 1]:
         raise InputError(f"Two of the pictures would become {twice[0]}; rename one, or make its clip on its own.")
     for target, kind in targets:
+        for picture in request.pictures:
+            if target.resolve() in (picture.resolve(), picture.resolve().parent if kind == "folder" else None):
+                raise InputError(f"{target} would replace the picture {picture} that it is made of; give another -o.")
         check_free(target, request.overwrite, kind)
         if kind == "film" and request.fps is not None:
             check_rate(target.suffix, request.fps)

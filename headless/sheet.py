@@ -36,8 +36,8 @@ def write_sheet(clips: Sequence[Path], output: Path | None, columns: int, overwr
         raise InputError(f"{output} is not a .png: a contact sheet is a PNG.")
     if sentence := name_problem(Path(output.name)):
         raise InputError(sentence)
-    if output.resolve() in [clip.resolve() for clip in clips]:
-        raise InputError(f"{output} is one of the clips; choose another name.")
+    if {output.resolve(), output.resolve().parent} & {clip.resolve() for clip in clips}:
+        raise InputError(f"{output} is one of the clips, or a frame of one; choose another name.")
     check_free(output, overwrite)
     rows = [_row(clip, columns) for clip in clips]
     width, height = max(row.width for row in rows), sum(row.height + GAP for row in rows) - GAP

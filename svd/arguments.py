@@ -38,6 +38,9 @@ class Call:
     tensor_inputs: Sequence[str]
 
 
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # that every layer computes in
+
+
 def said(value: object) -> str:
     """A value as a sentence can hold it."""
     text = repr(value)
@@ -140,7 +143,7 @@ def precision(torch_dtype: Any, dtype: Any) -> torch.dtype:
     """Of a new pipeline, by either name; fp32 if neither says. InputError on what is no dtype."""
     given = {name: value for name, value in (("torch_dtype", torch_dtype), ("dtype", dtype)) if value is not None}
     for name, value in given.items():
-        if not isinstance(value, torch.dtype) or not value.is_floating_point:
+        if value not in DTYPES:
             raise InputError(f"{name} is {said(value)}: give a dtype such as torch.float16.")
     if len(set(given.values())) > 1:
         raise InputError(f"torch_dtype is {torch_dtype} and dtype {dtype}: give one of the two.")

@@ -142,6 +142,12 @@ class StableVideoDiffusionPipeline:
         """Writes the weights as a new folder that diffusers loads. InputError if it exists or cannot be."""
         if safe_serialization is not True:
             raise InputError(f"safe_serialization is {safe_serialization!r}: only safetensors are written (True).")
+        for name, part, usual in (
+            ("scheduler", self.scheduler, Scheduler()),
+            ("feature_extractor", self.feature_extractor, FeatureExtractor()),
+        ):
+            if part != usual:
+                raise InputError(f"The {name} is {part}, which is not written yet: put {usual} in its place to save.")
         models = checkpoint.Models(self.unet, self.vae, self.image_encoder, frames=self.num_frames)
         checkpoint.save(models, save_directory, "diffusers", variant=variant)
 

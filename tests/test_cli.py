@@ -755,7 +755,7 @@ def test_a_contact_sheet_shows_frames_of_every_clip(folder):
         ("", None, ". is a folder: give the clips in it."),
         ("text.mp4", "sheet.jpg", "is not a .png"),
         ("whole.mp4", "x" * 250 + ".png", "is longer than 200 bytes"),
-        ("a.png", "a.png", "a.png is one of the clips; choose another name."),
+        ("a.png", "a.png", "a.png is one of the clips, or a frame of one; choose another name."),
         ("whole.mp4", "a.png/sheet.png", "Nothing can be written to"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
-from command import SMALL, call
+from command import SMALL, call, refused
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -319,3 +320,40 @@ def test_no_home_is_a_folder_less(monkeypatch):
 
     monkeypatch.setattr(Path, "home", no_home)
     assert default_folders() == (Path("models/checkpoints"), PACK_CHECKPOINTS)
+
+
+def test_no_picture_is_replaced_by_its_own_clip(folder, tiny):
+    frame = Path("frames") / "frame_00001.png"
+    frame.parent.mkdir()
+    shutil.copy("lying.png", frame)
+    shutil.copy("lying.png", "own.webp")
+    for source, output in ((frame, "frames"), (frame, "frames/"), ("own.webp", "own.webp")):
+        before = Path(source).read_bytes()
+        words = ("generate", source, "-o", output, "--checkpoint", tiny, "--overwrite", *SMALL)
+        assert "would replace the picture" in refused(*words)
+        assert Path(source).read_bytes() == before
+    assert call("generate", frame, "-o", "sheet.gif", "--checkpoint", tiny, *SMALL)[0] == 0
+    assert "a frame of one" in refused("sheet", "frames", "-o", frame, "--overwrite")
+
+
+def test_a_folders_own_noise_levels_are_heeded(folder, tiny):
+    assert call("convert", tiny, "own")[0] == 0
+    path = Path("own") / "scheduler" / "scheduler_config.json"
+    values = json.loads(path.read_text())
+
+    def frame(name, **changed):
+        path.write_text(json.dumps(values | changed))
+        assert call("generate", "lying.png", "-o", name, "--checkpoint", "own", "--frames", 1, *SMALL)[0] == 0
+        return next(Path(name).glob("*.png")).read_bytes()
+
+    assert frame("usual") != frame("others", sigma_max=5.0)
+    assert "noise levels of its own" in refused("convert", "own", "b.safetensors")
+    path.write_text(json.dumps(values | {"prediction_type": "epsilon"}))
+    for words in (["inspect", "own"], ["convert", "own", "b.safetensors"], ["generate", "lying.png", "-o", "c.mp4"]):
+        words += ["--checkpoint", "own"] if words[0] == "generate" else []
+        assert "prediction_type" in refused(*words)
+
+
+def test_a_guidance_that_no_frame_has_is_refused(folder, tiny):
+    words = ("lying.png", "-o", "a.mp4", "--checkpoint", tiny, *SMALL, "--guidance", "constant")
+    assert "leave --min-guidance out" in refused("generate", *words, "--min-guidance", 2)

@@ -96,6 +96,7 @@ def test_unet_names_are_diffusers(name):
     assert_unet_fits(oracle.UNET_CONFIGS[name])
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=8, deadline=None)
 def test_unet_names_are_diffusers_for_any_config(data):

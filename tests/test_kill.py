@@ -79,6 +79,7 @@ PLACES = {  # how a folder of frames can lie, and what the file system can do
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLACES)
 def test_a_folder_is_the_old_one_or_the_new_one(case, tmp_path, monkeypatch):
     name, before, lacks = PLACES[case]
@@ -115,6 +116,7 @@ def test_a_folder_is_the_old_one_or_the_new_one(case, tmp_path, monkeypatch):
     every_point(prepare, lambda: write_folder(Path(name), NEW), check)
 
 
+@pytest.mark.slow
 def test_killed_while_cleaning_up_after_a_kill(tmp_path, monkeypatch):
     """And that up to five times, each at another moment."""
     lacking(monkeypatch, "exchange")
@@ -134,6 +136,7 @@ def test_killed_while_cleaning_up_after_a_kill(tmp_path, monkeypatch):
         assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacks", [(), ("link",), ("link", "rename_new")], ids=["links", "no links", "neither"])
 @pytest.mark.parametrize("before", [None, OLD])
 def test_a_file_is_the_old_one_or_the_new_one(before, lacks, tmp_path, monkeypatch):
@@ -159,6 +162,7 @@ def test_a_file_is_the_old_one_or_the_new_one(before, lacks, tmp_path, monkeypat
     every_point(prepare, lambda: write_file(file, NEW, overwrite=bool(before)), check)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["single", "diffusers"])
 def test_a_checkpoint_is_the_old_one_or_the_new_one(layout, tmp_path):
     torch.set_num_threads(1)  # a child of ours has none of its parent's

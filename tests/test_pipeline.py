@@ -143,6 +143,7 @@ def test_output_types_are_diffusers(output_type, theirs, ours):
         assert np.abs(np.asarray(result) - np.asarray(expected)).max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_a_tensor_picture(theirs, ours):
     """diffusers takes a tensor as CLIP's 224 x 224 input; at that size and the clip's, the two must agree."""
     image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
@@ -308,7 +309,7 @@ def test_precision_by_either_name(folder):
         assert StableVideoDiffusionPipeline.from_pretrained(folder, **arguments).dtype == torch.float16
     with pytest.raises(InputError, match="give one of the two"):
         StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float16, torch_dtype=torch.bfloat16)
-    for wrong in ("auto", torch.int8):
+    for wrong in ("auto", torch.int8, torch.complex64, torch.float8_e4m3fn):
         with pytest.raises(InputError, match=f"dtype is {wrong!r}"):
             StableVideoDiffusionPipeline.from_pretrained(folder, dtype=wrong)
 

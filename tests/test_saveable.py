@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from svd_nodes.svd import InputError, StableVideoDiffusionPipeline, load, save
+from svd_nodes.svd.pretrained import FeatureExtractor, Scheduler
 from svd_nodes.tools.random_checkpoint import preset_models
 
 
@@ -130,3 +131,14 @@ def test_adapters_of_peft_are_refused_and_merged_ones_are_saved(tmp_path):
     original = preset_models("tiny").unet.state_dict()
     assert all(torch.equal(found[key], tensor) for key, tensor in merged.state_dict().items())
     assert any(not torch.equal(found[key], tensor) for key, tensor in original.items())
+
+
+@pytest.mark.parametrize("part", ["scheduler", "feature_extractor"])
+def test_a_pipeline_with_parts_that_would_be_lost_is_not_saved(part, tmp_path):
+    models = preset_models("tiny")
+    pipe = StableVideoDiffusionPipeline(models.vae, models.clip, models.unet, num_frames=models.frames)
+    changed = {"scheduler": Scheduler(sigma_max=80.0), "feature_extractor": FeatureExtractor((0.5, 0.5, 0.5))}
+    setattr(pipe, part, changed[part])
+    with pytest.raises(InputError, match=f"The {part} is .* not written yet"):
+        pipe.save_pretrained(tmp_path / "s")
+    assert not (tmp_path / "s").exists()

@@ -154,6 +154,7 @@ cards.leave()
 """
 
 
+@pytest.mark.slow
 def test_two_cards_with_half_the_clips_each_take_one_cards_steps(tmp_path: Path) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER)
