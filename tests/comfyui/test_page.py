@@ -210,7 +210,8 @@ def test_a_node_is_taller_only_while_a_sentence_stands_on_it(surface):
     surface.set("StableVideoFitImage", width=250)
     surface.editor.wait(f"{height} > {before}")
     if not surface.renderer.vue:  # there the page saves the height that it measures
-        assert surface.editor.ask(saved) == before
+        line = surface.editor.ask(height) - before
+        assert abs(surface.editor.ask(saved) - before) < line / 2  # a list is a pixel or two higher in one browser
     surface.set("StableVideoFitImage", width=256)
     surface.editor.wait(f"{height} <= {before}")
 
